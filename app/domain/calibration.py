@@ -1,0 +1,90 @@
+"""Thresholds priced in error rates (ISO/IEC 19795 words: FMR, FNMR)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain.entities import FmrEstimate
+from app.domain.errors import UnsupportedFmrError
+
+BUCKETS: Final[Mapping[str, tuple[int, int | None]]] = {
+    "1": (1, 1),
+    "2": (2, 2),
+    "3-5": (3, 5),
+    "6-10": (6, 10),
+    "11+": (11, None),
+}
+"""Reference counts, inclusive, that share one calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold and what it costs, each rate with its 95 % interval.
+
+    Attributes:
+        fmr: Share of impostor trials with a fused score at or above `threshold`.
+        fnmr: Share of genuine trials below `threshold`.
+        false_matches: Impostor trials behind `fmr`.
+        identity_pairs: Distinct (subject, impostor) pairs among those false matches.
+    """
+
+    target_fmr: float
+    threshold: float
+    fmr: float
+    fmr_interval: tuple[float, float]
+    fnmr: float
+    fnmr_interval: tuple[float, float]
+    false_matches: int
+    identity_pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Supported operating points per bucket of reference count, from lax to strict."""
+
+    buckets: Mapping[str, Sequence[OperatingPoint]]
+
+    def operating_point(self, max_fmr: float, references: int) -> OperatingPoint:
+        """The laxest calibrated point whose target does not exceed `max_fmr`.
+
+        Between calibrated rates the next stricter threshold is taken.
+
+        Args:
+            max_fmr: The false match rate that the caller accepts, in 0..1.
+            references: How many references are fused, at least 1.
+
+        Raises:
+            UnsupportedFmrError: If no supported point is that strict.
+        """
+        bucket = bucket_of(references)
+        points = self.buckets.get(bucket, ())
+        allowed = [p for p in points if p.target_fmr <= max_fmr * (1 + 1e-9)]
+        if not allowed:
+            supported = min((p.target_fmr for p in points), default=None)
+            message = (
+                f"This bundle's calibration does not support an FMR of {max_fmr:g} with "
+                f"{references} reference(s)."
+            )
+            if supported is not None:
+                message += f" The strictest supported rate is {supported:g}."
+            raise UnsupportedFmrError(
+                message, max_fmr=max_fmr, references=references, strictest_supported=supported
+            )
+        return max(allowed, key=lambda p: p.target_fmr)
+
+
+def bucket_of(references: int) -> str:
+    """Name of the bucket that holds this reference count.
+
+    Raises:
+        ValueError: If the count is below 1.
+    """
+    for name, (low, high) in BUCKETS.items():
+        if low <= references and (high is None or references <= high):
+            return name
+    raise ValueError(f"{references} references fall in no bucket")
+
+
+def estimate(point: OperatingPoint) -> FmrEstimate:
+    """The part of an operating point that an answer carries."""
+    return FmrEstimate(point.target_fmr, point.fmr, point.fmr_interval)

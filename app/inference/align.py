@@ -1,0 +1,74 @@
+"""Similarity alignment of a face to the template of a bundle."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.entities import Floats, Pixels
+
+_MAX_SUPERSAMPLING: Final = 6
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentTemplate:
+    """Where the five landmarks lie on an aligned face.
+
+    Attributes:
+        size: Side of the square aligned face, in pixels.
+        points: Shape (5, 2), pixels, in the order of `Landmarks`.
+    """
+
+    size: int
+    points: Floats
+
+
+def similarity(source: Floats, target: Floats) -> Matrix:
+    """The rotation, scale and shift that takes `source` to `target` with least squared error.
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
+    1991, in its closed form for two dimensions.
+
+    Args:
+        source: Shape (n, 2).
+        target: Shape (n, 2).
+
+    Returns:
+        Shape (2, 3).
+    """
+    a = source.astype(np.float64) - source.mean(axis=0)
+    b = target.astype(np.float64) - target.mean(axis=0)
+    norm = max(float((a * a).sum()), 1e-12)
+    cosine = float((a * b).sum()) / norm
+    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / norm
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    shift = target.mean(axis=0) - rotation @ source.mean(axis=0)
+    return np.concatenate([rotation, shift[:, None]], axis=1)
+
+
+def align(pixels: Pixels, landmarks: Floats, template: AlignmentTemplate) -> Pixels:
+    """Cut out the face of shape (size, size, 3), upright and scaled; black outside the photo.
+
+    A face larger than the template is sampled more finely and averaged, so that nothing aliases.
+
+    Args:
+        pixels: Shape (h, w, 3), RGB.
+        landmarks: Shape (5, 2), in pixels of `pixels`.
+        template: Where the landmarks go.
+    """
+    matrix = similarity(landmarks, template.points)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    finer = int(np.clip(np.ceil(1 / max(scale, 1e-6) - 0.25), 1, _MAX_SUPERSAMPLING))
+    # Pixel centres: chip pixel i covers the finer pixels i * finer ... (i + 1) * finer - 1.
+    matrix = matrix * finer
+    matrix[:, 2] += (finer - 1) / 2
+    side = template.size * finer
+    chip = cv2.warpAffine(pixels, matrix, (side, side), flags=cv2.INTER_LINEAR)
+    if finer > 1:
+        size = (template.size, template.size)
+        chip = cv2.resize(chip, size, interpolation=cv2.INTER_AREA)
+    return chip.astype(np.uint8, copy=False)

@@ -1,0 +1,113 @@
+"""Format and size of an image file from its first bytes, before anything is decoded."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain.errors import InvalidImageError, UnsupportedMediaTypeError
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What the header says; nothing has been decoded yet.
+
+    Attributes:
+        format: `jpeg`, `png`, `webp` or `bmp`.
+        width: Pixels, before any EXIF rotation.
+        height: Pixels, before any EXIF rotation.
+        alpha: Whether the file may have transparent pixels.
+    """
+
+    format: str
+    width: int
+    height: int
+    alpha: bool = False
+
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_JPEG_SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Recognise an image by its content; file names and media types are not trusted.
+
+    Raises:
+        UnsupportedMediaTypeError: If the bytes are not JPEG, PNG, WebP or BMP.
+        InvalidImageError: If the header is incomplete or contradicts itself.
+    """
+    try:
+        header = _parse(data)
+    except (struct.error, IndexError):
+        raise InvalidImageError("The image file is cut off in its header.") from None
+    if header.width <= 0 or header.height <= 0:
+        raise InvalidImageError("The image file states a size of zero.")
+    return header
+
+
+def _parse(data: bytes) -> ImageHeader:
+    if data.startswith(b"\xff\xd8\xff"):
+        return _parse_jpeg(data)
+    if data.startswith(_PNG):
+        return _parse_png(data)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return _parse_webp(data)
+    if data.startswith(b"BM"):
+        return _parse_bmp(data)
+    raise UnsupportedMediaTypeError("The file is not a JPEG, PNG, WebP or BMP image.")
+
+
+def _parse_jpeg(data: bytes) -> ImageHeader:
+    position = 2
+    while True:
+        while data[position] == 0xFF and data[position + 1] == 0xFF:
+            position += 1  # fill bytes
+        if data[position] != 0xFF:
+            raise InvalidImageError("The JPEG file is damaged in its header.")
+        marker = data[position + 1]
+        if marker in _JPEG_BARE:
+            position += 2
+            continue
+        if marker in _JPEG_SIZES:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return ImageHeader("jpeg", width, height)
+        if marker in {0xD9, 0xDA}:
+            raise InvalidImageError("The JPEG file states no size.")
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if length < 2:
+            raise InvalidImageError("The JPEG file is damaged in its header.")
+        position += 2 + length
+
+
+def _parse_png(data: bytes) -> ImageHeader:
+    if data[12:16] != b"IHDR":
+        raise InvalidImageError("The PNG file does not begin with its size.")
+    width, height, _depth, colour = struct.unpack_from(">IIBB", data, 16)
+    return ImageHeader("png", width, height, alpha=colour in {4, 6})
+
+
+def _parse_webp(data: bytes) -> ImageHeader:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width = 1 + int.from_bytes(data[24:27], "little")
+        height = 1 + int.from_bytes(data[27:30], "little")
+        if len(data) < 30:
+            raise IndexError
+        return ImageHeader("webp", width, height, alpha=bool(data[20] & 0x10))
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        alpha = bool(bits >> 28 & 1)
+        return ImageHeader("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, alpha)
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return ImageHeader("webp", width & 0x3FFF, height & 0x3FFF)
+    raise InvalidImageError("The WebP file states no size.")
+
+
+def _parse_bmp(data: bytes) -> ImageHeader:
+    (header_size,) = struct.unpack_from("<I", data, 14)
+    if header_size == 12:
+        width, height = struct.unpack_from("<HH", data, 18)
+    else:
+        width, height = struct.unpack_from("<ii", data, 18)
+    return ImageHeader("bmp", width, abs(height))

@@ -1,0 +1,75 @@
+"""LiteRT interpreters: one thread each, one caller at a time, shapes cached within a bound."""
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from app.domain.entities import Floats
+from app.domain.errors import BundleError
+
+Shape = tuple[int, ...]
+
+
+class Network:
+    """A .tflite network that runs at any input shape it supports.
+
+    Preparing a shape costs more than a run of a small network, so the interpreters of the last
+    `shapes` input shapes are kept. An instance must not be used by two threads at once.
+
+    Args:
+        model: Content of the .tflite file.
+        shapes: How many prepared shapes are kept.
+        name: For error messages.
+    """
+
+    def __init__(self, model: bytes, *, shapes: int, name: str) -> None:
+        self._model = model
+        self._shapes = shapes
+        self._name = name
+        self._prepared: OrderedDict[Shape, _Prepared] = OrderedDict()
+
+    def __call__(self, batch: Floats) -> list[Floats]:
+        """Run once: input (n, ...) float32 to the outputs in the order of the network.
+
+        Outputs are copies.
+
+        Raises:
+            BundleError: If the network can't run this shape.
+        """
+        prepared = self._prepared.get(batch.shape)
+        if prepared is None:
+            prepared = self._prepare(batch.shape)
+        else:
+            self._prepared.move_to_end(batch.shape)
+        return prepared.run(batch)
+
+    def _prepare(self, shape: Shape) -> "_Prepared":
+        if len(self._prepared) >= self._shapes:
+            self._prepared.popitem(last=False)
+        try:
+            prepared = _Prepared(self._model, shape)
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(f"The network {self._name} can't run on {shape}: {error}") from error
+        self._prepared[shape] = prepared
+        return prepared
+
+
+class _Prepared:
+    def __init__(self, model: bytes, shape: Shape) -> None:
+        self._interpreter: Any = Interpreter(model_content=model, num_threads=1)
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._outputs = [d["index"] for d in _in_network_order(self._interpreter)]
+        self._interpreter.resize_tensor_input(self._input, shape)
+        self._interpreter.allocate_tensors()
+
+    def run(self, batch: Floats) -> list[Floats]:
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch, np.float32))
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+def _in_network_order(interpreter: Any) -> list[Any]:
+    """The converter shuffles outputs, but their names end in :0, :1, ... in the network's order."""
+    return sorted(interpreter.get_output_details(), key=lambda d: d["name"])

@@ -1,0 +1,199 @@
+"""What a bundle says about itself: manifest.json and calibration.json."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from app.domain.calibration import BUCKETS, Calibration, OperatingPoint
+from app.domain.decisions import Decider
+from app.domain.entities import ReasonCode
+from app.domain.quality import Gate
+from app.domain.scoring import FUSIONS, L1Head, ScoreName
+from app.inference.align import AlignmentTemplate
+from app.inference.detect import DetectorSettings
+
+FORMAT = 1
+"""Version of the layout of a bundle; a loader refuses others."""
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """A file of the bundle."""
+
+    sha256: Sha256
+    bytes: int
+
+
+class DetectorSection(_Strict):
+    """The cascade: .tflite files and parameters (see `DetectorSettings`)."""
+
+    proposal: str
+    refinement: str
+    output: str
+    min_face: FiniteFloat
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    thresholds: tuple[Rate, Rate, Rate]
+    overlaps: tuple[Rate, Rate, Rate, Rate]
+    max_candidates: Annotated[int, Field(gt=0)]
+
+    def settings(self) -> DetectorSettings:
+        """As the detector takes them."""
+        names = ("min_face", "factor", "thresholds", "overlaps", "max_candidates")
+        return DetectorSettings(**{name: getattr(self, name) for name in names})
+
+
+class AlignmentSection(_Strict):
+    """Template of the aligned face, in pixels."""
+
+    size: Annotated[int, Field(gt=0)]
+    points: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field(min_length=5, max_length=5)
+
+    def template(self) -> AlignmentTemplate:
+        """As alignment takes it."""
+        return AlignmentTemplate(self.size, np.array(self.points, np.float32))
+
+
+class EmbeddingSection(_Strict):
+    """The embedding network: input is `(pixels - mean) * scale`, RGB."""
+
+    network: str
+    keras: str | None
+    precision: Literal["float32", "float16", "int8"]
+    dimension: Annotated[int, Field(gt=0)]
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    scale: FiniteFloat
+    mirror: bool
+    """Whether the mean with the mirrored face is taken."""
+    unit_length: bool
+
+
+class HeadSection(_Strict):
+    """The Siamese head `sigmoid(bias - weights . |a - b|)`."""
+
+    weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+    bias: FiniteFloat
+
+
+class ScoreSection(_Strict):
+    """How two embeddings, and then all references of a subject, are scored."""
+
+    decision: ScoreName
+    fusion: Annotated[str, Field(pattern=f"^({'|'.join(FUSIONS)})$")]
+    head: HeadSection
+
+
+class GateSection(_Strict):
+    """A quality gate."""
+
+    limit: FiniteFloat
+    blocking: bool
+
+
+class Manifest(_Strict):
+    """manifest.json. Free-form sections are provenance for people; nothing computes with them."""
+
+    format: Literal[1]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    preset: str
+    created: str
+    fingerprint: Sha256
+    files: dict[str, FileEntry]
+    detector: DetectorSection
+    alignment: AlignmentSection
+    embedding: EmbeddingSection
+    score: ScoreSection
+    quality: dict[ReasonCode, GateSection]
+    licence: str
+    training: dict[str, Any]
+    versions: dict[str, str]
+    checksum: Sha256
+    """sha256 of this document's canonical JSON without `checksum`."""
+
+    def gates(self) -> dict[ReasonCode, Gate]:
+        """As `domain.quality.assess` takes them."""
+        return {code: Gate(g.limit, g.blocking) for code, g in self.quality.items()}
+
+    def decider(self, calibration: Calibration) -> Decider:
+        """Score, head, fusion and calibration in one."""
+        head = L1Head(np.array(self.score.head.weights, np.float32), self.score.head.bias)
+        return Decider(self.score.decision, head, self.score.fusion, calibration)
+
+
+class PointSection(_Strict):
+    """An operating point (see `OperatingPoint`)."""
+
+    target_fmr: Annotated[float, Field(gt=0, lt=1)]
+    threshold: FiniteFloat
+    fmr: Rate
+    fmr_interval: tuple[Rate, Rate]
+    fnmr: Rate
+    fnmr_interval: tuple[Rate, Rate]
+    false_matches: Annotated[int, Field(ge=0)]
+    identity_pairs: Annotated[int, Field(ge=0)]
+
+
+class CalibrationDocument(_Strict):
+    """calibration.json."""
+
+    data: dict[str, Any]
+    buckets: dict[
+        Annotated[str, Field(pattern=f"^({'|'.join(map(str, BUCKETS))})$".replace("+", r"\+"))],
+        list[PointSection],
+    ]
+
+    def calibration(self) -> Calibration:
+        """As decisions take it."""
+        return Calibration(
+            {
+                bucket: tuple(OperatingPoint(**point.model_dump()) for point in points)
+                for bucket, points in self.buckets.items()
+            }
+        )
+
+    @classmethod
+    def of(cls, calibration: Calibration, data: Mapping[str, Any]) -> Self:
+        """The document of a calibration, with a description of the data behind it."""
+        buckets = {
+            bucket: [
+                PointSection(**{name: getattr(point, name) for name in PointSection.model_fields})
+                for point in points
+            ]
+            for bucket, points in calibration.buckets.items()
+        }
+        return cls(data=dict(data), buckets=buckets)
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """JSON that is the same for equal documents."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def checksum_of(document: Mapping[str, Any]) -> str:
+    """sha256 of a manifest document without its own checksum."""
+    return hashlib.sha256(
+        canonical({k: v for k, v in document.items() if k != "checksum"})
+    ).hexdigest()
+
+
+def fingerprint_of(document: Mapping[str, Any]) -> str:
+    """Hash of all that an embedding depends on: networks, detector, alignment, preprocessing."""
+    detector, embedding = dict(document["detector"]), dict(document["embedding"])
+    embedding.pop("keras", None)
+    networks = [detector[name] for name in ("proposal", "refinement", "output")]
+    parts = {
+        "files": [document["files"][name]["sha256"] for name in (*networks, embedding["network"])],
+        "detector": detector,
+        "alignment": document["alignment"],
+        "embedding": embedding,
+    }
+    return hashlib.sha256(canonical(parts)).hexdigest()

@@ -1,0 +1,222 @@
+"""The way of a photo: decode, detect, choose the face, align, measure, embed. No step is repeated.
+
+Training, enrolment, verification and evaluation all go this way.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from queue import LifoQueue
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from app.domain.decisions import Decider
+from app.domain.entities import (
+    Box,
+    Face,
+    FacePolicy,
+    FaceTemplate,
+    Floats,
+    Landmarks,
+    Pixels,
+    Quality,
+)
+from app.domain.errors import FacetwinError, InvalidImageError
+from app.domain.faces import choose_face
+from app.domain.ports import DetectedFaces
+from app.domain.quality import assess
+from app.inference.align import align
+from app.inference.bundle import Bundle
+from app.inference.decode import DecodeLimits, Photo, decode
+from app.inference.detect import Detector
+from app.inference.embed import Embedder
+from app.inference.measure import measure
+
+GOLDEN_COSINE = 0.999
+"""Least cosine between a golden image's embedding and the one stored in the bundle."""
+
+_STORED_JPEG_QUALITY = 95
+
+
+class _Engine:
+    """The interpreters of one bundle, for one thread at a time."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        section = bundle.manifest.detector
+        names = (section.proposal, section.refinement, section.output)
+        proposal, refinement, output = (bundle.networks[name] for name in names)
+        self.detect = Detector(proposal, refinement, output, section.settings())
+        embedding = bundle.manifest.embedding
+        self.embed = Embedder(bundle.networks[embedding.network], embedding)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedFace:
+    """A chosen face before embedding.
+
+    Attributes:
+        face: In pixels of the original photo.
+        chip: Aligned face, (size, size, 3), RGB.
+        faces: How many faces the photo shows.
+    """
+
+    face: Face
+    chip: Pixels
+    quality: Quality
+    faces: int
+
+
+class Pipeline:
+    """A bundle at work; implements `domain.ports.FacePipeline`.
+
+    Args:
+        bundle: What to run.
+        engines: How many photos can be in work at once; further callers wait.
+        limits: What is accepted for decoding.
+    """
+
+    def __init__(self, bundle: Bundle, *, engines: int, limits: DecodeLimits) -> None:
+        # The pool scales by whole photos; threads inside OpenCV would only fight it.
+        cv2.setNumThreads(1)
+        self._bundle = bundle
+        self._limits = limits
+        self._decider = bundle.manifest.decider(bundle.calibration)
+        self._template = bundle.manifest.alignment.template()
+        self._gates = bundle.manifest.gates()
+        self._engines: LifoQueue[_Engine] = LifoQueue()
+        self._count = engines
+        for _ in range(engines):
+            self._engines.put(_Engine(bundle))
+
+    @property
+    def version(self) -> str:
+        """Name of the bundle."""
+        return self._bundle.manifest.version
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the bundle."""
+        return self._bundle.manifest.fingerprint
+
+    @property
+    def decider(self) -> Decider:
+        """Score, fusion rule and calibration of the bundle."""
+        return self._decider
+
+    def analyze(self, data: bytes, policy: FacePolicy) -> FaceTemplate:
+        """Image file to the embedding of the face that `policy` means; raises as the port says."""
+        clock = _Clock()
+        photo = decode(data, self._limits)
+        clock.lap("decode")
+        with self._engine() as engine:
+            found = engine.detect(photo.pixels)
+            clock.lap("detect")
+            aligned = self._align(photo, found, policy)
+            clock.lap("align")
+            embedding = engine.embed(aligned.chip)
+            clock.lap("embed")
+        return FaceTemplate(
+            aligned.face, aligned.quality, embedding, aligned.faces, clock.milliseconds
+        )
+
+    def aligned(self, data: bytes, policy: FacePolicy) -> AlignedFace:
+        """Image file to an aligned face, as `analyze` embeds it; for training and evaluation."""
+        photo = decode(data, self._limits)
+        with self._engine() as engine:
+            return self._align(photo, engine.detect(photo.pixels), policy)
+
+    def embed(self, chip: Pixels) -> Floats:
+        """Aligned face to its embedding (d,); for training and evaluation."""
+        with self._engine() as engine:
+            return engine.embed(chip)
+
+    def detect(self, data: bytes) -> DetectedFaces:
+        """All faces of an image file, the most prominent first."""
+        photo = decode(data, self._limits)
+        with self._engine() as engine:
+            found = engine.detect(photo.pixels)
+        height, width = photo.pixels.shape[:2]
+        ordered: list[tuple[Face, Quality]] = []
+        remaining = list(found)
+        while remaining:
+            face = choose_face(remaining, FacePolicy.PROMINENT, width, height)
+            remaining.remove(face)
+            chip = align(photo.pixels, face.landmarks.as_array(), self._template)
+            ordered.append((_scaled(face, photo.scale), self._assess(photo, chip, face, found)))
+        return DetectedFaces(tuple(ordered), photo.width, photo.height)
+
+    def normalize(self, data: bytes) -> bytes:
+        """The photo as an upright JPEG without metadata, at most `WORKING_SIDE` pixels long."""
+        photo = decode(data, self._limits)
+        bgr = cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2BGR)
+        done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _STORED_JPEG_QUALITY])
+        if not done:
+            raise InvalidImageError("The photo can't be stored as a JPEG file.")
+        return encoded.tobytes()
+
+    def self_test(self) -> tuple[bool, str]:
+        """Run the golden images on every engine, which also warms them up.
+
+        Returns:
+            Whether all gave the stored embedding, and a sentence about it.
+        """
+        worst = 1.0
+        for image, expected in self._bundle.golden * self._count:
+            try:
+                embedding = self.analyze(image, FacePolicy.PROMINENT).embedding
+            except FacetwinError as error:
+                return False, f"a golden image failed: {error.message}"
+            worst = min(worst, _cosine(embedding, np.array(expected, np.float32)))
+        passed = worst >= GOLDEN_COSINE
+        return passed, f"least golden cosine {worst:.6f}, required {GOLDEN_COSINE}"
+
+    def _align(self, photo: Photo, found: Sequence[Face], policy: FacePolicy) -> AlignedFace:
+        height, width = photo.pixels.shape[:2]
+        face = choose_face(found, policy, width, height)
+        chip = align(photo.pixels, face.landmarks.as_array(), self._template)
+        quality = self._assess(photo, chip, face, found)
+        return AlignedFace(_scaled(face, photo.scale), chip, quality, len(found))
+
+    def _assess(self, photo: Photo, chip: Pixels, face: Face, found: Sequence[Face]) -> Quality:
+        measures = measure(photo.pixels, chip, face, self._template)
+        others = [other.box.area for other in found if other is not face]
+        measures["other_face"] = max(others, default=0.0) / max(face.box.area, 1.0)
+        return assess(measures, self._gates)
+
+    @contextmanager
+    def _engine(self) -> Iterator[_Engine]:
+        engine = self._engines.get()
+        try:
+            yield engine
+        finally:
+            self._engines.put(engine)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.milliseconds[stage] = (now - self._last) * 1000
+        self._last = now
+
+
+def _cosine(a: Floats, b: Floats) -> float:
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+
+
+def _scaled(face: Face, scale: float) -> Face:
+    """A face of the working photo in pixels of the original."""
+    if scale == 1:
+        return face
+    points = [(x * scale, y * scale) for x, y in face.landmarks.as_array().tolist()]
+    box = face.box
+    return replace(
+        face,
+        box=Box(box.x * scale, box.y * scale, box.width * scale, box.height * scale),
+        landmarks=Landmarks(*points),
+    )

@@ -1,0 +1,1 @@
+"""Building, training, calibrating and evaluating bundles. Never imported by the server."""

@@ -1,0 +1,34 @@
+"""From a Keras network to the .tflite file that serves."""
+
+from enum import StrEnum
+from typing import Any
+
+from app.domain.errors import BundleError
+
+
+class Precision(StrEnum):
+    """How weights are stored in a .tflite file."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+    """Weights int8 per channel; activations are quantised while running (dynamic range)."""
+
+
+def to_tflite(model: Any, precision: Precision) -> bytes:
+    """Serialize `model` for LiteRT.
+
+    Raises:
+        BundleError: If the converter returns nothing.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if precision is not Precision.FLOAT32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision is Precision.FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    data: bytes | None = converter.convert()
+    if not data:
+        raise BundleError(f"The network {model.name} could not be converted.")
+    return data
