@@ -14,7 +14,7 @@ from app.domain.entities import (
     Verdict,
     Votes,
 )
-from app.domain.scoring import L1Head, ScoreName, decision_scores, fuse
+from app.domain.scoring import L1Head, ScoreName, decision_scores, fuse, fuse_rows, score_matrix
 
 SEED_DETECTION_THRESHOLD: Final = 0.5
 SEED_VERIFICATION_THRESHOLD: Final = 0.5
@@ -49,6 +49,17 @@ class Decider:
     def fused_score(self, probe: Floats, references: Floats) -> float:
         """The score that the calibration prices."""
         return fuse(self.fusion, self.scores(probe, references))
+
+    def pairwise(self, first: Floats, second: Floats) -> Floats:
+        """Decision score of each row of one set with the same row of the other: (n, d) to (n,)."""
+        if self.score is ScoreName.L1_LOGIT:
+            return self.head.pairwise(first, second)
+        return np.asarray(np.einsum("nd,nd->n", first, second), np.float32)
+
+    def fused_scores(self, probes: Floats, references: Floats) -> Floats:
+        """`fused_score` of many probes: (m, d) against (n, d) gives (m,)."""
+        scores = score_matrix(self.score, self.head, probes, references)
+        return fuse_rows(self.fusion, scores)
 
     def decide(
         self,

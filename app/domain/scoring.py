@@ -42,8 +42,11 @@ class L1Head:
 
     def logits(self, probe: Floats, references: Floats) -> Floats:
         """Logit of each reference: (d,) against (n, d) gives (n,)."""
-        distance = np.abs(references - probe) @ self.weights
-        return np.asarray(self.bias - distance, np.float32)
+        return self.pairwise(references, probe[None])
+
+    def pairwise(self, first: Floats, second: Floats) -> Floats:
+        """Logit of each row of one set with the same row of the other: (n, d) gives (n,)."""
+        return np.asarray(self.bias - np.abs(first - second) @ self.weights, np.float32)
 
     def probabilities(self, probe: Floats, references: Floats) -> Floats:
         """The head's sigmoid of each reference: (d,) against (n, d) gives (n,) in 0..1."""
@@ -62,28 +65,48 @@ def decision_scores(name: ScoreName, head: L1Head, probe: Floats, references: Fl
     return np.asarray(references @ probe, np.float32)
 
 
-def _mean_of_best_half(scores: Floats) -> float:
-    best = max(1, (len(scores) + 1) // 2)
-    return float(np.sort(scores)[-best:].mean())
+def score_matrix(name: ScoreName, head: L1Head, probes: Floats, references: Floats) -> Floats:
+    """`decision_scores` of many probes: (m, d) against (n, d) gives (m, n)."""
+    if name is ScoreName.L1_LOGIT:
+        columns = [head.logits(reference, probes) for reference in references]
+        return np.stack(columns, axis=1)
+    return np.asarray(probes @ references.T, np.float32)
 
 
-FUSIONS: Final[dict[str, Callable[[Floats], float]]] = {
-    "mean": lambda scores: float(scores.mean()),
-    "median": lambda scores: float(np.median(scores)),
-    "max": lambda scores: float(scores.max()),
+def _mean_of_best_half(scores: Floats) -> Floats:
+    best = (scores.shape[-1] + 1) // 2
+    return np.asarray(np.sort(scores, axis=-1)[..., -best:].mean(axis=-1), np.float32)
+
+
+FUSIONS: Final[dict[str, Callable[[Floats], Floats]]] = {
+    "mean": lambda scores: scores.mean(axis=-1),
+    "median": lambda scores: np.asarray(np.median(scores, axis=-1), np.float32),
+    "max": lambda scores: scores.max(axis=-1),
     "best_half": _mean_of_best_half,
 }
-"""Ways to turn the scores of a subject's references, shape (n,) with n >= 1, into one."""
+"""Ways to turn the scores of a subject's references, shape (..., n) with n >= 1, into one."""
 
 
-def fuse(fusion: str, scores: Floats) -> float:
+def fuse_rows(fusion: str, scores: Floats) -> Floats:
     """One score over a subject's references by the rule that the bundle names.
 
+    Args:
+        fusion: A key of `FUSIONS`.
+        scores: Shape (..., n).
+
+    Returns:
+        Shape (...).
+
     Raises:
-        ValueError: If there are no scores or the rule is unknown.
+        ValueError: If there are no references or the rule is unknown.
     """
-    if not len(scores):
+    if not scores.shape[-1]:
         raise ValueError("no scores to fuse")
     if fusion not in FUSIONS:
         raise ValueError(f"unknown fusion rule {fusion!r}")
     return FUSIONS[fusion](scores)
+
+
+def fuse(fusion: str, scores: Floats) -> float:
+    """`fuse_rows` for one probe: shape (n,) gives a number."""
+    return float(fuse_rows(fusion, scores))

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from app.domain.entities import Floats, Pixels
 
-_MAX_SUPERSAMPLING: Final = 6
+_MAX_SUPERSAMPLING: Final = 4
+"""Beyond this many photo pixels per template pixel it is cheaper to reduce the photo first."""
 
 Matrix = NDArray[np.float64]
 
@@ -60,9 +61,9 @@ def align(pixels: Pixels, landmarks: Floats, template: AlignmentTemplate) -> Pix
         landmarks: Shape (5, 2), in pixels of `pixels`.
         template: Where the landmarks go.
     """
+    pixels, landmarks = _reduced(pixels, landmarks, template)
     matrix = similarity(landmarks, template.points)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    finer = int(np.clip(np.ceil(1 / max(scale, 1e-6) - 0.25), 1, _MAX_SUPERSAMPLING))
+    finer = max(1, int(np.ceil(_reduction(matrix) - 0.25)))
     # Pixel centres: chip pixel i covers the finer pixels i * finer ... (i + 1) * finer - 1.
     matrix = matrix * finer
     matrix[:, 2] += (finer - 1) / 2
@@ -72,3 +73,23 @@ def align(pixels: Pixels, landmarks: Floats, template: AlignmentTemplate) -> Pix
         size = (template.size, template.size)
         chip = cv2.resize(chip, size, interpolation=cv2.INTER_AREA)
     return chip.astype(np.uint8, copy=False)
+
+
+def _reduction(matrix: Matrix) -> float:
+    """Photo pixels per template pixel."""
+    return 1 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
+
+
+def _reduced(
+    pixels: Pixels, landmarks: Floats, template: AlignmentTemplate
+) -> tuple[Pixels, Floats]:
+    """The photo and its landmarks, reduced where the face is many times the template's size."""
+    reduction = _reduction(similarity(landmarks, template.points))
+    if reduction <= _MAX_SUPERSAMPLING:
+        return pixels, landmarks
+    height, width = pixels.shape[:2]
+    factor = 2 / reduction
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    ratio = np.array([size[0] / width, size[1] / height], np.float32)
+    return small, ((landmarks + 0.5) * ratio - 0.5).astype(np.float32)

@@ -39,7 +39,7 @@ def _orientation_of(data: bytes) -> int:
 
 
 def orientation(exif: bytes) -> int:
-    """Orientation 1..8 from an EXIF block (a TIFF header, perhaps after `Exif\\0\\0`); 1 if none."""
+    """Orientation 1..8 of an EXIF block, with or without its prefix; 1 if it states none."""
     tiff = exif.removeprefix(b"Exif\x00\x00")
     if tiff[:2] not in {b"II", b"MM"}:
         return 1

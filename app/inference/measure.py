@@ -9,9 +9,12 @@ from app.domain.entities import Face, Floats, Pixels
 from app.inference.align import AlignmentTemplate, similarity
 
 _MODEL: Final = np.array(
-    [[-0.5, 0, 0], [0.5, 0, 0], [0, 0.52, 0.42], [-0.42, 1.02, 0.1], [0.42, 1.02, 0.1]]
+    [[-0.5, 0, 0], [0.5, 0, 0], [0, 0.615, 0.42], [-0.438, 1.043, 0.1], [0.438, 1.043, 0.1]]
 )
-"""A generic head: landmarks in units of the distance between the eyes, x right, y down, z out."""
+"""A generic head: landmarks in units of the distance between the eyes, x right, y down, z out.
+
+x and y are the median face of CelebA's training identities, so that its pose counts as frontal.
+"""
 
 _GRID: Final = 12
 
@@ -58,7 +61,7 @@ def head_pose(points: Floats) -> tuple[float, float, float]:
     axes = np.linalg.lstsq(model, image, rcond=None)[0].T
     scale = max(float(np.linalg.norm(axes, axis=1).mean()), 1e-6)
     across, down = axes / scale
-    roll = np.arctan2(across[1], across[0])
+    roll = np.arctan2(down[0], across[0])
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
     depth = turn @ np.array([across[2], down[2]])
     yaw, pitch = np.arcsin(np.clip(depth, -1, 1))

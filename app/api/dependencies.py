@@ -1,0 +1,59 @@
+"""What routes ask for, as annotated aliases."""
+
+from typing import Annotated
+
+from fastapi import Depends, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import Request
+
+from app.api.access import API_KEY_HEADER
+from app.api.state import (
+    is_admin,
+    metrics_of,
+    pool_of,
+    request_id_of,
+    runtime_of,
+    settings_of,
+)
+from app.inference.pool import InferencePool
+from app.metrics import Metrics
+from app.runtime import Runtime
+from app.settings import Settings
+
+
+async def _runtime(request: Request) -> Runtime:
+    return runtime_of(request)
+
+
+async def _pool(request: Request) -> InferencePool:
+    return pool_of(request)
+
+
+async def _settings(request: Request) -> Settings:
+    return settings_of(request)
+
+
+async def _metrics(request: Request) -> Metrics:
+    return metrics_of(request)
+
+
+async def _request_id(request: Request) -> str:
+    return request_id_of(request)
+
+
+async def _is_admin(request: Request) -> bool:
+    return is_admin(request)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+PoolDep = Annotated[InferencePool, Depends(_pool)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
+RequestIdDep = Annotated[str, Depends(_request_id)]
+IsAdminDep = Annotated[bool, Depends(_is_admin)]
+
+DOCUMENTED_KEYS = [
+    Security(HTTPBearer(auto_error=False, description="An API key, if any are configured.")),
+    Security(APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="The same.")),
+]
+"""Shows both ways to send a key in OpenAPI; `AccessMiddleware` is what checks it."""

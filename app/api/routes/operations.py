@@ -1,0 +1,67 @@
+"""`/healthz`, `/readyz`, `/version`, `/metrics`: what operators and orchestrators ask."""
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse, Response
+
+from app import __version__
+from app.api.answers import model_answer
+from app.api.dependencies import MetricsDep, RuntimeDep
+from app.api.errors import NotReadyError
+from app.api.openapi import problems
+from app.api.schemas import HealthOut, ReadyOut, SelfTestOut, VersionOut
+from app.metrics import CONTENT_TYPE
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> RedirectResponse:
+    """Send a browser to the manual."""
+    return RedirectResponse("/docs")
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> HealthOut:
+    """Answers as long as the event loop turns; looks at nothing else."""
+    return HealthOut()
+
+
+@router.get(
+    "/readyz",
+    summary="Can the service verify?",
+    responses=problems("not_ready", "storage_unavailable"),
+)
+def readyz(runtime: RuntimeDep) -> ReadyOut:
+    """Result of the self-test that ran when the bundle was loaded, and a look at the gallery."""
+    if not runtime.self_test.ok:
+        raise NotReadyError(
+            f"The model failed its self-test: {runtime.self_test.detail}. Activate another bundle "
+            "or install this one anew.",
+            self_test={"ok": False, "detail": runtime.self_test.detail},
+        )
+    return ReadyOut(
+        self_test=SelfTestOut.model_validate(runtime.self_test),
+        model=model_answer(runtime.pipeline),
+        references=runtime.gallery.reference_count(),
+    )
+
+
+@router.get("/version", summary="What runs here?", responses=problems())
+async def version(runtime: RuntimeDep) -> VersionOut:
+    """Version of the service and of its bundle."""
+    return VersionOut(version=__version__, model=model_answer(runtime.pipeline))
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "Prometheus text format."},
+        **problems("storage_unavailable"),
+    },
+)
+def metrics(runtime: RuntimeDep, metrics: MetricsDep) -> Response:
+    """Requests, latency by stage, decisions, rejections, queue, references."""
+    metrics.references.set(runtime.gallery.reference_count())
+    return Response(metrics.render(), media_type=CONTENT_TYPE)

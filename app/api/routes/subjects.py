@@ -1,0 +1,76 @@
+"""`/subjects`: the gallery, and deletion of a person's data.
+
+These calls only touch the database and files, so they run on the framework's own threads and
+never wait behind inference.
+"""
+
+from fastapi import APIRouter, status
+from fastapi.responses import FileResponse
+
+from app.api.answers import image_answer, subject_answer, subject_detail_answer
+from app.api.dependencies import RuntimeDep
+from app.api.openapi import problems
+from app.api.schemas import DeletedOut, ImageOut, SubjectDetailOut, SubjectsOut
+
+router = APIRouter(prefix="/subjects", tags=["subjects"])
+
+_SUBJECT_PROBLEMS = ("invalid_request", "subject_not_found", "storage_unavailable")
+_IMAGE_PROBLEMS = (*_SUBJECT_PROBLEMS, "image_not_found")
+
+
+@router.get("", summary="Everyone in the gallery", responses=problems("storage_unavailable"))
+def list_subjects(runtime: RuntimeDep) -> SubjectsOut:
+    """Subjects with the number of their references."""
+    return SubjectsOut(subjects=[subject_answer(each) for each in runtime.gallery.subjects()])
+
+
+@router.get("/{subject}", summary="One person", responses=problems(*_SUBJECT_PROBLEMS))
+def get_subject(subject: str, runtime: RuntimeDep) -> SubjectDetailOut:
+    """A subject with all references."""
+    return subject_detail_answer(*runtime.gallery.subject(subject))
+
+
+@router.delete(
+    "/{subject}", summary="Delete all data of a person", responses=problems(*_SUBJECT_PROBLEMS)
+)
+def delete_subject(subject: str, runtime: RuntimeDep) -> DeletedOut:
+    """Remove the subject with its photos, embeddings and rows. This can't be undone."""
+    summary, _ = runtime.gallery.subject(subject)
+    return DeletedOut(subject=summary.subject, deleted=runtime.gallery.delete_subject(subject))
+
+
+@router.get(
+    "/{subject}/images/{image_id}",
+    summary="One reference",
+    responses=problems(*_IMAGE_PROBLEMS),
+)
+def get_image(subject: str, image_id: str, runtime: RuntimeDep) -> ImageOut:
+    """What is known about a reference."""
+    return image_answer(runtime.gallery.image(subject, image_id))
+
+
+@router.get(
+    "/{subject}/images/{image_id}/content",
+    summary="The photo of a reference",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"image/jpeg": {}}, "description": "The stored JPEG file."},
+        **problems(*_IMAGE_PROBLEMS),
+    },
+)
+def get_image_content(subject: str, image_id: str, runtime: RuntimeDep) -> FileResponse:
+    """The stored photo: upright, without metadata."""
+    path = runtime.gallery.image_path(subject, image_id)
+    # A face must not linger in a shared cache after its person was deleted.
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.delete(
+    "/{subject}/images/{image_id}",
+    summary="Delete one reference",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*_IMAGE_PROBLEMS),
+)
+def delete_image(subject: str, image_id: str, runtime: RuntimeDep) -> None:
+    """Remove a reference with its photo and embedding."""
+    runtime.gallery.delete_image(subject, image_id)

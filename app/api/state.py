@@ -1,0 +1,49 @@
+"""What an application carries from start to stop, and how a request reaches it."""
+
+from typing import TypedDict, cast
+
+from starlette.requests import HTTPConnection
+
+from app.inference.pool import InferencePool
+from app.metrics import Metrics
+from app.runtime import Runtime
+from app.settings import Settings
+
+
+class State(TypedDict):
+    """What the lifespan yields; the server hands a copy to every request."""
+
+    settings: Settings
+    metrics: Metrics
+    runtime: Runtime
+    pool: InferencePool
+
+
+def settings_of(connection: HTTPConnection) -> Settings:
+    """The settings of this application."""
+    return cast("Settings", connection.state.settings)
+
+
+def metrics_of(connection: HTTPConnection) -> Metrics:
+    """The instruments of this application."""
+    return cast("Metrics", connection.state.metrics)
+
+
+def runtime_of(connection: HTTPConnection) -> Runtime:
+    """The loaded bundle, the gallery and the services."""
+    return cast("Runtime", connection.state.runtime)
+
+
+def pool_of(connection: HTTPConnection) -> InferencePool:
+    """The threads for inference."""
+    return cast("InferencePool", connection.state.pool)
+
+
+def request_id_of(connection: HTTPConnection) -> str:
+    """The identifier of this request, in its answer and in the log."""
+    return cast("str", connection.state.request_id)
+
+
+def is_admin(connection: HTTPConnection) -> bool:
+    """Whether the caller has an API key, or is on this machine where none are needed."""
+    return cast("bool", connection.state.is_admin)

@@ -1,0 +1,124 @@
+"""`facetwin enroll` and `facetwin subjects`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.markup import escape
+
+from app.api.answers import enroll_answer, subject_answer
+from app.api.schemas import DeletedOut, SubjectsOut
+from app.cli.options import AsJson, Faces, Subject, opened_runtime, read_image
+from app.cli.output import print_json, print_line, print_table, progress_bar
+from app.domain.entities import FacePolicy, Reason
+from app.domain.errors import EnrollmentRejectedError, InvalidRequestError
+from app.domain.images import IMAGE_SUFFIXES
+from app.domain.subjects import DEFAULT_SUBJECT
+from app.runtime import Runtime
+from app.services.enrollment import Enrolled, EnrollmentResult, Rejected, Upload
+
+subjects = typer.Typer(help="The people in the gallery.", no_args_is_help=True)
+
+
+def enroll(
+    paths: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    subject: Subject = DEFAULT_SUBJECT,
+    face_policy: Faces = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add photos of a person. Good ones are kept, bad ones are named with their reasons."""
+    photos = list(_photos(paths))
+    with opened_runtime() as runtime:
+        policy = face_policy or runtime.settings.face_policy
+        result = _enroll(runtime, subject, photos, policy)
+    if as_json:
+        print_json(enroll_answer(result, uuid4().hex))
+    else:
+        _print_enrollment(result)
+    if not result.enrolled:
+        raise typer.Exit(3)
+
+
+def _photos(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
+        if not inside:
+            raise InvalidRequestError(f"{path} holds no photos.")
+        yield from inside
+
+
+def _enroll(
+    runtime: Runtime, subject: str, photos: list[Path], policy: FacePolicy
+) -> EnrollmentResult:
+    """One by one, so that a long enrolment can be watched, and interrupted without loss."""
+    enrolled: list[Enrolled] = []
+    rejected: list[Rejected] = []
+    name, references = subject, 0
+    with progress_bar("Enrolling") as progress:
+        for number, photo in enumerate(photos, start=1):
+            upload = Upload(photo.name, read_image(photo))
+            try:
+                result = runtime.enrollment.enroll(subject, [upload], policy)
+            except EnrollmentRejectedError as error:
+                rejected.extend(_rejected(document) for document in error.extra["rejected"])
+            else:
+                enrolled.extend(result.enrolled)
+                name, references = result.subject, result.references
+            progress(number, len(photos))
+    return EnrollmentResult(name, tuple(enrolled), tuple(rejected), references)
+
+
+def _rejected(document: Mapping[str, Any]) -> Rejected:
+    reasons = tuple(Reason(**reason) for reason in document["reasons"])
+    return Rejected(document["filename"], reasons)
+
+
+def _print_enrollment(result: EnrollmentResult) -> None:
+    print_line(
+        f"[bold]{escape(result.subject)}[/bold]: {len(result.enrolled)} enrolled, "
+        f"{len(result.rejected)} rejected, {result.references} references"
+    )
+    for photo in result.enrolled:
+        for reason in photo.quality.reasons:
+            print_line(f"  {escape(photo.filename)}: {reason.code.value} {escape(reason.message)}")
+    for refused in result.rejected:
+        for reason in refused.reasons:
+            print_line(
+                f"  [red]{escape(refused.filename)}[/red]: {reason.code.value} "
+                f"{escape(reason.message)}"
+            )
+
+
+@subjects.command("list")
+def list_subjects(as_json: AsJson = False) -> None:
+    """Everyone in the gallery."""
+    with opened_runtime() as runtime:
+        found = runtime.gallery.subjects()
+    if as_json:
+        print_json(SubjectsOut(subjects=[subject_answer(summary) for summary in found]))
+    else:
+        rows = [(s.subject, str(s.references), s.created_at) for s in found]
+        print_table(("subject", "references", "since"), rows)
+
+
+@subjects.command("delete")
+def delete_subject(
+    subject: Annotated[str, typer.Argument(help="Name of the person.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a person: rows, embeddings and photos."""
+    if not yes:
+        typer.confirm(f"Delete all photos and embeddings of {subject}?", abort=True, err=True)
+    with opened_runtime() as runtime:
+        summary, _images = runtime.gallery.subject(subject)
+        deleted = runtime.gallery.delete_subject(subject)
+    if as_json:
+        print_json(DeletedOut(subject=summary.subject, deleted=deleted))
+    else:
+        print_line(f"{escape(summary.subject)}: {deleted} references deleted")

@@ -1,0 +1,115 @@
+"""Options that several commands share, and the runtime behind them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from app.cli.output import progress_bar
+from app.domain.decisions import (
+    SEED_DETECTION_THRESHOLD,
+    SEED_VERIFICATION_THRESHOLD,
+    VoteRule,
+)
+from app.domain.entities import FacePolicy
+from app.domain.errors import InvalidRequestError
+from app.runtime import Runtime, open_runtime
+from app.services.verification import VerifyOptions
+from app.settings import Settings
+
+Subject = Annotated[str, typer.Option(help="Name of the person.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+MaxFmr = Annotated[
+    float | None,
+    typer.Option(help="False match rate to accept, e.g. 0.001. Default: FACETWIN_MAX_FMR."),
+]
+Detection = Annotated[
+    float | None,
+    typer.Option(help="Vote policy: a reference votes when its probability exceeds this."),
+]
+Verification = Annotated[
+    float | None, typer.Option(help="Vote policy: the share of votes must exceed this.")
+]
+Faces = Annotated[FacePolicy | None, typer.Option(help="Which of several faces is meant.")]
+DataDir = Annotated[
+    Path, typer.Option("--data", help="Folder of the research data.", exists=True, file_okay=False)
+]
+
+
+def read_settings(**given: Any) -> Settings:
+    """Settings from the environment; `given` goes before it.
+
+    Raises:
+        InvalidRequestError: If a variable has a value that is not allowed.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        raise InvalidRequestError(problems) from None
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    # Errors of the class as a whole name their variables themselves.
+    name = f"FACETWIN_{str(location[0]).upper()}: " if location else ""
+    return name + message.removeprefix("Value error, ")
+
+
+@contextmanager
+def opened_runtime() -> Iterator[Runtime]:
+    """The runtime for one command: one thread, and a bar while the gallery is embedded."""
+    settings = read_settings().model_copy(update={"inference_threads": 1})
+    with progress_bar("Embedding new references") as progress:
+        runtime = open_runtime(settings, progress=progress)
+    try:
+        yield runtime
+    finally:
+        runtime.close()
+
+
+def verify_options(
+    settings: Settings,
+    max_fmr: float | None,
+    detection: float | None,
+    verification: float | None,
+    policy: FacePolicy | None,
+) -> VerifyOptions:
+    """Options of a verification; passing either vote threshold chooses the vote policy.
+
+    Raises:
+        InvalidRequestError: If they contradict each other or are out of range.
+    """
+    for name, value in (("detection", detection), ("verification", verification)):
+        if value is not None and not 0 <= value <= 1:
+            raise InvalidRequestError(f"--{name}-threshold must be between 0 and 1.")
+    if max_fmr is not None and not 0 < max_fmr < 1:
+        raise InvalidRequestError("--max-fmr must be between 0 and 1.")
+    vote = None
+    if detection is not None or verification is not None:
+        if max_fmr is not None:
+            raise InvalidRequestError(
+                "--max-fmr belongs to the calibrated policy, the two thresholds to the vote "
+                "policy: give one or the other."
+            )
+        vote = VoteRule(
+            SEED_DETECTION_THRESHOLD if detection is None else detection,
+            SEED_VERIFICATION_THRESHOLD if verification is None else verification,
+        )
+    return VerifyOptions(
+        settings.max_fmr if max_fmr is None else max_fmr, vote, policy or settings.face_policy
+    )
+
+
+def read_image(path: Path) -> bytes:
+    """Bytes of an image file.
+
+    Raises:
+        InvalidRequestError: If it can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequestError(f"{path} can't be read: {error.strerror}.") from None

@@ -1,0 +1,103 @@
+"""Composition root of the service. Start it with `uvicorn app.main:create_app --factory`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+from app import __version__
+from app.api.access import AccessMiddleware
+from app.api.body_limit import BodyLimitMiddleware
+from app.api.dependencies import DOCUMENTED_KEYS
+from app.api.errors import install_error_handlers
+from app.api.openapi import complete_openapi
+from app.api.request_context import RequestContextMiddleware
+from app.api.routes import enrollment, operations, subjects, verification
+from app.api.state import State
+from app.domain.errors import FacetwinError
+from app.inference.pool import InferencePool
+from app.logs import configure_logging, get_logger
+from app.metrics import Metrics
+from app.runtime import Runtime, open_serving_runtime
+from app.settings import Settings
+
+_log = get_logger("facetwin.service")
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    open: Callable[[Settings], Runtime] = open_serving_runtime,  # noqa: A002
+) -> FastAPI:
+    """Build the service.
+
+    Args:
+        settings: By default read from the environment.
+        open: What loads the bundle and the gallery at start; its runtime is closed at stop.
+
+    Raises:
+        pydantic.ValidationError: If a setting is not valid; the message names it.
+    """
+    settings = settings or Settings()
+    configure_logging(settings)
+    app = FastAPI(
+        title="Facetwin",
+        version=__version__,
+        summary="Is the person on this photo the person enrolled?",
+        description=_DESCRIPTION,
+        lifespan=_lifespan(settings, open),
+    )
+    for routes in (verification, enrollment, subjects):
+        app.include_router(routes.router, dependencies=DOCUMENTED_KEYS)
+    app.include_router(operations.router)
+    install_error_handlers(app)
+    complete_openapi(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimitMiddleware, settings=settings)
+    app.add_middleware(AccessMiddleware, settings=settings)
+    app.add_middleware(RequestContextMiddleware)
+    return app
+
+
+_DESCRIPTION = """
+Enroll a person from photos with `POST /enroll`, then ask `POST /verify` whether another photo
+shows the same person. Every error is an `application/problem+json` document with a stable `code`.
+
+A verdict tells whether two faces look alike, not whether a living person stands before the camera:
+there is no liveness detection.
+"""
+
+
+def _lifespan(
+    settings: Settings, open_runtime: Callable[[Settings], Runtime]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        # In a thread, as new references may have to be embedded first.
+        try:
+            runtime = await to_thread.run_sync(open_runtime, settings)
+        except FacetwinError as error:
+            _log.error("start_failed", reason=error.message)
+            raise
+        pool = InferencePool(settings.inference_threads, settings.queue_size)
+        try:
+            metrics = Metrics()
+            metrics.watch_pool(pool)
+            metrics.name_model(runtime.pipeline)
+            _log.info(
+                "ready",
+                model=runtime.pipeline.version,
+                self_test=runtime.self_test.ok,
+                threads=settings.inference_threads,
+            )
+            yield State(settings=settings, metrics=metrics, runtime=runtime, pool=pool)
+        finally:
+            await to_thread.run_sync(_shut_down, pool, runtime)
+
+    return lifespan
+
+
+def _shut_down(pool: InferencePool, runtime: Runtime) -> None:
+    pool.close()
+    runtime.close()

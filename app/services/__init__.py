@@ -1,0 +1,1 @@
+"""Use cases: enrol, verify, keep the gallery, choose the bundle."""

@@ -1,0 +1,141 @@
+"""Records what was found about folder photos, within one write transaction."""
+
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+from app.domain.entities import FaceTemplate, Reason, ReasonCode
+from app.domain.subjects import subject_key
+from app.services.photo_examiner import Finding
+from app.services.photos import duplicate_of
+from app.services.reference_store import utc_now
+from app.storage.gallery_writer import GalleryWriter
+from app.storage.records import EmbeddingRecord, FolderImage, ImageRecord, SkippedRecord
+
+_FORGOTTEN: Final = frozenset({ReasonCode.INVALID_IMAGE, ReasonCode.DUPLICATE_IMAGE})
+"""Reasons that a setting or another file can undo, and that are cheap to find again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file or folder under verification_images that can't be used, and why."""
+
+    path: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a synchronisation did.
+
+    Attributes:
+        added: New references.
+        removed: References whose photo vanished or became unusable.
+        embedded: Photos embedded, new ones included.
+        unchanged: References left as they were.
+    """
+
+    added: int
+    removed: int
+    embedded: int
+    unchanged: int
+    skipped: tuple[SkippedFile, ...]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts towards a `SyncReport`."""
+
+    added: int = 0
+    removed: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    skipped: list[SkippedFile] = field(default_factory=list)
+
+    def report(self) -> SyncReport:
+        """The counts so far."""
+        skipped = tuple(sorted(self.skipped, key=lambda file: file.path))
+        return SyncReport(self.added, self.removed, self.embedded, self.unchanged, skipped)
+
+
+class FindingRecorder:
+    """Turns findings into rows; holds each against the rows of this moment."""
+
+    def __init__(self, rows: GalleryWriter, fingerprint: str, tally: Tally) -> None:
+        self._rows = rows
+        self._fingerprint = fingerprint
+        self._tally = tally
+
+    def record(self, finding: Finding) -> None:
+        """Add, renew, restamp or refuse the photo."""
+        path = finding.file.path
+        current = self._rows.folder_images(self._fingerprint, path).get(path)
+        if finding.template is not None:
+            self._keep(finding, finding.template, current)
+        elif finding.reasons:
+            self._refuse(finding, finding.reasons, current)
+        elif current is not None:
+            self._rows.restamp_image(current.image.image_id, finding.stamp)
+            self._tally.unchanged += 1
+
+    def _keep(self, finding: Finding, template: FaceTemplate, current: FolderImage | None) -> None:
+        if current is None or current.image.sha256 != finding.sha256:
+            twin = self._twin(finding)
+            if twin is not None:
+                self._refuse(finding, (duplicate_of(twin),), current)
+                return
+        image_id = self._put_image(finding, current)
+        value = EmbeddingRecord(template.embedding, template.face, template.quality)
+        self._rows.put_embedding(image_id, self._fingerprint, value)
+        self._rows.remove_skipped([finding.file.path])
+        self._tally.embedded += 1
+
+    def _put_image(self, finding: Finding, current: FolderImage | None) -> str:
+        if current is None:
+            key = subject_key(finding.file.subject)
+            subject = self._rows.subject(key)
+            if subject is None:
+                subject = self._rows.add_subject(finding.file.subject, key, utc_now())
+            image = _new_image(finding)
+            self._rows.add_image(subject.id, image)
+            self._tally.added += 1
+            return image.image_id
+        image_id = current.image.image_id
+        if current.image.sha256 == finding.sha256:
+            self._rows.restamp_image(image_id, finding.stamp)
+        else:
+            self._rows.replace_content(image_id, finding.sha256, finding.stamp)
+        return image_id
+
+    def _twin(self, finding: Finding) -> str | None:
+        """Path of another reference of the subject with the same content."""
+        subject = self._rows.subject(subject_key(finding.file.subject))
+        twin = subject and self._rows.twin(subject.id, [finding.sha256])
+        return twin.path if twin and twin.path != finding.file.path else None
+
+    def _refuse(
+        self, finding: Finding, reasons: tuple[Reason, ...], current: FolderImage | None
+    ) -> None:
+        path = finding.file.path
+        self._tally.skipped.append(SkippedFile(path, reasons))
+        # Without a hash the file was not read: what is known of it may still hold.
+        if current is not None and finding.sha256 and current.image.sha256 != finding.sha256:
+            self._rows.remove_image(current.image.image_id)
+            self._tally.removed += 1
+        if not _FORGOTTEN.intersection(reason.code for reason in reasons):
+            self._rows.put_skipped(
+                SkippedRecord(path, self._fingerprint, finding.sha256, finding.stamp, reasons)
+            )
+
+
+def _new_image(finding: Finding) -> ImageRecord:
+    return ImageRecord(
+        image_id=uuid4().hex,
+        path=finding.file.path,
+        sha256=finding.sha256,
+        source_sha256=finding.sha256,
+        stamp=finding.stamp,
+        source="folder",
+        face_policy=finding.policy,
+        created_at=utc_now(),
+    )

@@ -1,0 +1,103 @@
+"""Looks at single photos of the folder; touches no database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from app.domain.entities import FacePolicy, FaceTemplate, Reason
+from app.domain.ports import FacePipeline
+from app.domain.subjects import subject_key
+from app.services.photos import analyze_reference, duplicate_of, invalid
+from app.storage.files import ReferenceFiles
+from app.storage.layout import FolderFile
+from app.storage.records import FileStamp, FolderImage, SkippedRecord
+
+Twins = Mapping[tuple[str, str], str]
+"""Path of a reference by its subject's key and a sha256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A photo that must be read, with what was known of it."""
+
+    file: FolderFile
+    known: FolderImage | None
+    skipped: SkippedRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a photo turned out to be.
+
+    Attributes:
+        sha256: Of its content; empty if it was not read.
+        template: If it can be a reference.
+        reasons: If it can't. With neither, the file was touched but not changed.
+    """
+
+    file: FolderFile
+    sha256: str
+    stamp: FileStamp
+    policy: FacePolicy = FacePolicy.PROMINENT
+    template: FaceTemplate | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+class PhotoExaminer:
+    """Reads folder photos and embeds those that need it; safe to use from many threads.
+
+    Args:
+        max_image_bytes: Larger files are not read.
+    """
+
+    def __init__(self, files: ReferenceFiles, pipeline: FacePipeline, max_image_bytes: int) -> None:
+        self._files = files
+        self._pipeline = pipeline
+        self._max_image_bytes = max_image_bytes
+
+    def examine(self, task: Task, twins: Twins) -> Finding | None:
+        """What a photo turns out to be; None if it is gone."""
+        file = task.file
+        try:
+            data, stamp = self._files.read(file.path, self._max_image_bytes)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return _unread(file, f"The file can't be read: {error.strerror}.")
+        if len(data) > self._max_image_bytes:
+            return _unread(file, f"The file is larger than {self._max_image_bytes} bytes.")
+        digest = sha256(data).hexdigest()
+        return _remembered(task, twins, digest, stamp) or self._look(task, data, digest, stamp)
+
+    def _look(self, task: Task, data: bytes, digest: str, stamp: FileStamp) -> Finding:
+        policy = task.known.image.face_policy if task.known else FacePolicy.PROMINENT
+        found = analyze_reference(self._pipeline, data, policy)
+        if isinstance(found, FaceTemplate):
+            return Finding(task.file, digest, stamp, policy, template=found)
+        return Finding(task.file, digest, stamp, policy, reasons=found)
+
+
+def twins_of(known: Mapping[str, FolderImage]) -> Twins:
+    """Index references by what they contain; the first path wins."""
+    twins: dict[tuple[str, str], str] = {}
+    for path, entry in sorted(known.items()):
+        for digest in (entry.image.sha256, entry.image.source_sha256):
+            twins.setdefault((entry.subject_key, digest), path)
+    return twins
+
+
+def _remembered(task: Task, twins: Twins, digest: str, stamp: FileStamp) -> Finding | None:
+    """The finding that follows from the content's hash alone, if one does."""
+    file, known = task.file, task.known
+    if known and known.image.sha256 == digest:
+        return Finding(file, digest, stamp) if known.embedded else None
+    if task.skipped and task.skipped.sha256 == digest:
+        return Finding(file, digest, stamp, reasons=task.skipped.reasons)
+    twin = twins.get((subject_key(file.subject), digest), file.path)
+    if twin != file.path:
+        return Finding(file, digest, stamp, reasons=(duplicate_of(twin),))
+    return None
+
+
+def _unread(file: FolderFile, why: str) -> Finding:
+    return Finding(file, "", file.stamp, reasons=(invalid(why),))

@@ -1,0 +1,162 @@
+"""The gallery's database: connections, transactions and their guarantees.
+
+Each write transaction begins by locking the one row of `gallery_state`, so writers of all threads
+and processes come one after the other, and what a writer reads stays true until it commits. A
+reader sees one state throughout its transaction and never waits.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, update
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from app.domain.errors import StorageError
+from app.storage.errors import storage_errors
+from app.storage.gallery_writer import GalleryWriter
+from app.storage.migration import upgrade
+from app.storage.repositories import GalleryReader
+from app.storage.tables import GalleryState
+
+_BEGIN: Final = "facetwin_begin"
+_PRAGMAS: Final = (
+    "busy_timeout = 5000",
+    "journal_mode = WAL",
+    # An acknowledged enrolment survives a power cut, a deleted person's bytes are overwritten.
+    "synchronous = FULL",
+    "secure_delete = ON",
+    "foreign_keys = ON",
+)
+
+
+class Database:
+    """A gallery's database; safe to use from many threads.
+
+    Args:
+        url: `sqlite:///path/to/file`.
+
+    Raises:
+        StorageError: If the address is not understood.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self._engine = _engine(self._url)
+        self._writing = Lock()
+
+    def migrate(self) -> None:
+        """Create the tables, or bring those of an older version up to date.
+
+        Raises:
+            StorageError: If the file can't be written or comes from a newer version.
+        """
+        _create_file(self._url)
+        with storage_errors(), self._engine.connect() as connection:
+            # Two processes may start at once on a fresh machine: the second waits here.
+            connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            with connection.begin():
+                upgrade(connection)
+
+    def revision(self) -> int:
+        """A number that grows with every change of the gallery by any process."""
+        with storage_errors(), self._engine.connect() as connection:
+            return connection.scalars(select(GalleryState.revision)).one()
+
+    @contextmanager
+    def read(self) -> Iterator[GalleryReader]:
+        """One consistent state of the gallery.
+
+        Raises:
+            StorageError: If the database can't be read.
+        """
+        with storage_errors(), self._engine.connect() as connection:
+            yield GalleryReader(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[GalleryWriter]:
+        """A transaction: committed at the end if something was changed, else rolled back.
+
+        Raises:
+            StorageError: If the database can't be written; then nothing is changed.
+        """
+        with self._writing, storage_errors(), self._engine.connect() as connection:
+            transaction = connection.begin()
+            writer = GalleryWriter(connection, _next_revision(connection))
+            yield writer
+            if writer.changed:
+                transaction.commit()
+
+    def erase_traces(self) -> None:
+        """Empty the write-ahead log, which may still hold the bytes of deleted rows."""
+        with storage_errors():
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                raise SQLAlchemyError(str(error)) from error
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Close all connections; the last one of all processes folds the log into the file."""
+        self._engine.dispose()
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StorageError(
+            "FACETWIN_DATABASE_URL is not a database address. Write it as sqlite:///path/to/file."
+        ) from error
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise StorageError(
+            "FACETWIN_DATABASE_URL must name an SQLite file: sqlite:///path/to/file."
+        )
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    # Measurements may be numpy numbers, which json does not know.
+    to_json = partial(json.dumps, default=float)
+    # Parameters hold names of people; messages of errors must not.
+    engine = create_engine(url, hide_parameters=True, json_serializer=to_json)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver's own transactions leave reads outside; `_begin` starts them all.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+
+def _create_file(url: URL) -> None:
+    """Create the file readable by its owner alone: it holds embeddings and names of people."""
+    assert url.database is not None
+    path = Path(url.database)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StorageError(
+            f"The database {path} can't be created: {error.strerror}. Make its folder writable or "
+            "choose another one with FACETWIN_DATABASE_URL."
+        ) from error
+
+
+def _next_revision(connection: Connection) -> int:
+    connection.execute(update(GalleryState).values(revision=GalleryState.revision + 1))
+    return connection.scalars(select(GalleryState.revision)).one()

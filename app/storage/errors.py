@@ -1,0 +1,43 @@
+"""From the database's errors to one that a caller understands."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.domain.errors import StorageError
+
+_MESSAGES: Final = {
+    sqlite3.SQLITE_BUSY: "The database is locked by another process. Try again.",
+    sqlite3.SQLITE_LOCKED: "The database is locked by another process. Try again.",
+    sqlite3.SQLITE_FULL: "The disk that holds the database is full. Free some space.",
+    sqlite3.SQLITE_READONLY: "The database is read-only. Make its file and folder writable.",
+    sqlite3.SQLITE_PERM: "The database may not be opened. Check the permissions of its file.",
+    sqlite3.SQLITE_CANTOPEN: "The database can't be opened. Check FACETWIN_DATABASE_URL.",
+    sqlite3.SQLITE_IOERR: "The database can't be read or written: the disk reports an error.",
+    sqlite3.SQLITE_CORRUPT: "The database is damaged. Restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: "FACETWIN_DATABASE_URL names a file that is not a database.",
+}
+_PRIMARY: Final = 0xFF
+"""Mask from SQLite's extended result codes to the primary ones."""
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Raise StorageError in the place of what the database raises."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StorageError(_message(error)) from error
+
+
+def _message(error: SQLAlchemyError) -> str:
+    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None and code & _PRIMARY in _MESSAGES:
+            return _MESSAGES[code & _PRIMARY]
+        if "no such table" in str(error.orig):
+            return "The database has no tables yet. Start the service once to prepare it."
+    return "The database can't be used. The log of the service says why."

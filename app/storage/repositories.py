@@ -1,0 +1,196 @@
+"""What the services read, as plain values; portable SQL only."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from app.domain.entities import FacePolicy
+from app.storage.json_values import (
+    face_from_json,
+    quality_from_json,
+    reasons_from_json,
+    vector_from_bytes,
+)
+from app.storage.records import (
+    EmbeddingRecord,
+    FileStamp,
+    FolderImage,
+    ImageRecord,
+    SkippedRecord,
+    StoredReference,
+    SubjectRecord,
+)
+from app.storage.tables import (
+    Embedding,
+    GalleryState,
+    Image,
+    PendingRemoval,
+    SkippedFile,
+    Subject,
+)
+
+_T = TypeVar("_T")
+_CHUNK: Final = 500
+"""Values in one IN list; databases limit them."""
+
+
+class GalleryReader:
+    """Questions to one state of the gallery."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def revision(self) -> int:
+        """The gallery's revision in this transaction."""
+        return self._connection.scalars(select(GalleryState.revision)).one()
+
+    def subjects(self) -> list[SubjectRecord]:
+        """All subjects, by name without regard to case."""
+        rows = self._connection.execute(select(Subject).order_by(Subject.name_key))
+        return [_subject(row) for row in rows]
+
+    def subject(self, key: str) -> SubjectRecord | None:
+        """The subject of this key, if there is one."""
+        row = self._connection.execute(select(Subject).where(Subject.name_key == key)).first()
+        return None if row is None else _subject(row)
+
+    def references(self, fingerprint: str, subjects: Iterable[int]) -> Iterator[StoredReference]:
+        """Images of these subjects that are embedded under `fingerprint`, oldest first."""
+        columns = (
+            Image.subject_id,
+            Image.image_id,
+            Image.path,
+            Image.created_at,
+            Embedding.vector,
+        )
+        for chunk in chunks(subjects):
+            rows = self._connection.execute(
+                select(*columns)
+                .join(Embedding, Embedding.image_id == Image.image_id)
+                .where(Embedding.fingerprint == fingerprint, Image.subject_id.in_(chunk))
+                .order_by(Image.created_at, Image.image_id)
+            )
+            for row in rows:
+                yield StoredReference(
+                    row.subject_id,
+                    row.image_id,
+                    row.path,
+                    row.created_at,
+                    vector_from_bytes(row.vector),
+                )
+
+    def images(
+        self, subject_id: int, fingerprint: str
+    ) -> list[tuple[ImageRecord, EmbeddingRecord | None]]:
+        """Images of a subject, oldest first, each with its embedding under `fingerprint`."""
+        rows = self._connection.execute(
+            select(Image, Embedding.vector, Embedding.face, Embedding.quality)
+            .outerjoin(Embedding, _embedded_under(fingerprint))
+            .where(Image.subject_id == subject_id)
+            .order_by(Image.created_at, Image.image_id)
+        )
+        return [(_image(row), _embedding(row)) for row in rows]
+
+    def folder_images(self, fingerprint: str, path: str | None = None) -> dict[str, FolderImage]:
+        """Every image by its path; or only the one of `path`."""
+        query = (
+            select(Image, Subject.name_key, Embedding.image_id.label("embedded"))
+            .join(Subject, Subject.id == Image.subject_id)
+            .outerjoin(Embedding, _embedded_under(fingerprint))
+        )
+        rows = self._connection.execute(query if path is None else query.where(Image.path == path))
+        return {
+            row.path: FolderImage(_image(row), row.name_key, row.embedded is not None)
+            for row in rows
+        }
+
+    def known_paths(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths` that belong to an image."""
+        found: set[str] = set()
+        for chunk in chunks(paths):
+            found.update(self._connection.scalars(select(Image.path).where(Image.path.in_(chunk))))
+        return found
+
+    def counts(self) -> dict[int, int]:
+        """How many images each subject has, embedded or not; subjects without any are absent."""
+        rows = self._connection.execute(
+            select(Image.subject_id, func.count()).group_by(Image.subject_id)
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def twin(self, subject_id: int, hashes: Iterable[str]) -> ImageRecord | None:
+        """An image of the subject that was stored, or sent, as a file of one of these sha256."""
+        wanted = list(hashes)
+        row = self._connection.execute(
+            select(Image)
+            .where(
+                Image.subject_id == subject_id,
+                or_(Image.sha256.in_(wanted), Image.source_sha256.in_(wanted)),
+            )
+            .order_by(Image.created_at, Image.image_id)
+            .limit(1)
+        ).first()
+        return None if row is None else _image(row)
+
+    def skipped(self, fingerprint: str) -> dict[str, SkippedRecord]:
+        """Folder photos found unusable under `fingerprint`, by path."""
+        rows = self._connection.execute(
+            select(SkippedFile).where(SkippedFile.fingerprint == fingerprint)
+        )
+        return {row.path: _skipped(row) for row in rows}
+
+    def skipped_paths(self) -> set[str]:
+        """Paths of folder photos found unusable under any fingerprint."""
+        return set(self._connection.scalars(select(SkippedFile.path)))
+
+    def pending_removals(self) -> list[str]:
+        """Paths of files whose rows are deleted already."""
+        return list(self._connection.scalars(select(PendingRemoval.path)))
+
+
+def _embedded_under(fingerprint: str) -> Any:
+    return and_(Embedding.image_id == Image.image_id, Embedding.fingerprint == fingerprint)
+
+
+def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
+    """Split values so that each part fits into one IN list."""
+    remaining = iter(values)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk
+
+
+def _subject(row: Row[Any]) -> SubjectRecord:
+    return SubjectRecord(row.id, row.name, row.name_key, row.created_at, row.revision)
+
+
+def _image(row: Any) -> ImageRecord:
+    return ImageRecord(
+        row.image_id,
+        row.path,
+        row.sha256,
+        row.source_sha256,
+        FileStamp(row.size, row.mtime_ns),
+        row.source,
+        FacePolicy(row.face_policy),
+        row.created_at,
+    )
+
+
+def _embedding(row: Row[Any]) -> EmbeddingRecord | None:
+    if row.vector is None:
+        return None
+    return EmbeddingRecord(
+        vector_from_bytes(row.vector), face_from_json(row.face), quality_from_json(row.quality)
+    )
+
+
+def _skipped(row: Row[Any]) -> SkippedRecord:
+    return SkippedRecord(
+        row.path,
+        row.fingerprint,
+        row.sha256,
+        FileStamp(row.size, row.mtime_ns),
+        reasons_from_json(row.reasons),
+    )

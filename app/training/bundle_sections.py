@@ -1,0 +1,163 @@
+"""The sections of the default bundle's manifest."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version as installed
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from app.domain.entities import ReasonCode
+from app.domain.quality import Gate
+from app.domain.scoring import L1Head
+from app.inference.align import AlignmentTemplate
+from app.inference.detect import DetectorSettings
+from app.inference.manifest import EmbeddingSection
+from app.training import dlib_weights, mtcnn_networks, networks
+from app.training.bundle_writer import BundleWriter
+from app.training.embedding_set import EmbeddingSet
+from app.training.export import Precision
+from app.training.head import HeadTraining
+from app.training.plan import SEED
+from app.training.published import PublishedNetworks
+from app.training.screening import MIN_COSINE, Screened
+from app.training.selection import Candidate
+from app.training.template import Placement
+
+GATES: Final = {
+    ReasonCode.FACE_TOO_SMALL: Gate(10.0, blocking=True),
+    ReasonCode.TOO_BLURRY: Gate(6.0, blocking=True),
+    ReasonCode.TOO_DARK: Gate(35.0, blocking=True),
+    ReasonCode.TOO_BRIGHT: Gate(230.0, blocking=True),
+    ReasonCode.EXTREME_POSE: Gate(60.0, blocking=False),
+    ReasonCode.FACE_CUT_OFF: Gate(0.7, blocking=True),
+    ReasonCode.LOW_CONFIDENCE: Gate(0.9, blocking=False),
+    ReasonCode.MULTIPLE_FACES: Gate(0.5, blocking=False),
+}
+"""Limits beyond which a verdict would be a guess.
+
+On CelebA's training photos the share of genuine pairs that match falls only slowly with each
+measure: photos with 10 to 16 pixels between the eyes still match half of the time, so stricter
+gates would turn away more people than they would spare an error. Beyond 60 degrees of yaw or pitch,
+too, every second genuine pair still matches, so an extreme pose is advice, not a refusal.
+"""
+
+PUBLISHED_HEAD: Final = L1Head(np.full(128, 4.0, np.float32), 15.5)
+"""For the vote policy of a bundle without a trained head: equal weights, 0.5 about where two
+embeddings are as far apart as the published threshold (0.6 at the published length)."""
+
+LICENCE: Final = (
+    "Network weights: public domain (ResNet-29) and MIT (MTCNN). "
+    "{celeba} CelebA is released for non-commercial research only."
+)
+
+
+def write_networks(
+    writer: BundleWriter,
+    exported: PublishedNetworks,
+    precision: Precision,
+    template: AlignmentTemplate,
+    *,
+    celeba: bool,
+) -> dict[str, Any]:
+    """Write the network files; give the manifest's sections that follow from them."""
+    names = {"proposal": "pnet.tflite", "refinement": "rnet.tflite", "output": "onet.tflite"}
+    for role, name in names.items():
+        writer.add(name, getattr(exported, role))
+    section = embedding_section(precision)
+    writer.add(section.network, exported.embeddings[precision])
+    writer.add("embedding.keras", exported.keras)
+    touched = "The Siamese head, the alignment and the calibration were fitted on CelebA."
+    untouched = "No weight has seen CelebA; the alignment and the calibration were measured on it."
+    return {
+        "preset": "resnet29",
+        "detector": {**names, **asdict(DetectorSettings())},
+        "alignment": {"size": template.size, "points": template.points.tolist()},
+        "embedding": section.model_dump(),
+        "quality": {code: asdict(gate) for code, gate in GATES.items()},
+        "licence": LICENCE.format(celeba=touched if celeba else untouched),
+        "versions": versions(),
+    }
+
+
+def embedding_section(precision: Precision) -> EmbeddingSection:
+    """How the published embedding network is used."""
+    return EmbeddingSection(
+        network="embedding.tflite",
+        keras="embedding.keras",
+        precision=precision.value,
+        dimension=128,
+        mean=networks.RESNET29_MEAN,
+        scale=networks.RESNET29_SCALE,
+        mirror=True,
+        unit_length=True,
+    )
+
+
+def score_section(chosen: Candidate, head: L1Head) -> dict[str, Any]:
+    """How to decide."""
+    weights = [float(weight) for weight in head.weights]
+    return {
+        "score": {
+            "decision": chosen.score.value,
+            "fusion": chosen.fusion,
+            "head": {"weights": weights, "bias": head.bias},
+        }
+    }
+
+
+def provenance(
+    placements: Sequence[Placement],
+    screened: Sequence[Screened],
+    precisions: Mapping[str, float],
+    candidates: Sequence[Candidate],
+    train: EmbeddingSet,
+    *,
+    celeba: bool,
+) -> dict[str, Any]:
+    """How the bundle came to be, for people to read."""
+    return {
+        "seed": SEED,
+        "weights": {
+            "embedding": f"{dlib_weights.PACKAGE}: {dlib_weights.MEMBER}",
+            "embedding_sha256": dlib_weights.SHA256,
+            "detector": f"{mtcnn_networks.PACKAGE} {installed('mtcnn')}",
+            "detector_sha256": mtcnn_networks.SHA256,
+        },
+        "head": {
+            "trained_on": "CelebA training identities" if celeba else None,
+            **(counts(train) if celeba else {}),
+            **(asdict(HeadTraining()) if celeba else {}),
+        },
+        "template_placements": [asdict(p) for p in placements],
+        "precision_tar_at_fmr_1e-3": precisions,
+        "selection_tar_at_fmr_1e-3": [
+            {"score": c.score.value, "fusion": c.fusion, "tars": c.tars} for c in candidates
+        ],
+        "screening": {
+            "min_cosine": MIN_COSINE,
+            "identities": [asdict(s) for s in screened],
+        },
+    }
+
+
+def counts(photos: EmbeddingSet) -> dict[str, int]:
+    """Size of a labelled set."""
+    return {
+        "photos": len(photos.images),
+        "identities": len(np.unique(photos.identities)),
+        "not_found": int(np.count_nonzero(~photos.found)),
+        "inconclusive": int(np.count_nonzero(photos.found & ~photos.usable)),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the bundle was built with."""
+    packages = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+    return {
+        "python": platform.python_version(),
+        "opencv": cv2.__version__,
+        **{package: installed(package) for package in packages},
+    }

@@ -1,0 +1,100 @@
+"""Writing a bundle: all files into a hidden folder, checksums, then one rename."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from app.domain.errors import BundleError
+from app.inference.bundle import ACTIVE, MANIFEST
+from app.inference.manifest import FORMAT, checksum_of, fingerprint_of
+
+STAGING: Final = ".building"
+
+
+class BundleWriter:
+    """Collects the files of one bundle.
+
+    Nothing is visible to a loader before `publish`; a crash leaves a hidden folder that the next
+    build of this version removes.
+    """
+
+    def __init__(self, model_dir: Path, version: str) -> None:
+        self.version = version
+        self.directory = model_dir / f"{STAGING}-{version}"
+        self._final = model_dir / version
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write a file of the bundle; `name` may have a folder in front."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def add_json(self, name: str, document: Any) -> None:
+        """Write a JSON file of the bundle."""
+        self.add(name, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+
+    def manifest(self, sections: Mapping[str, Any]) -> dict[str, Any]:
+        """Write manifest.json over all files added so far; it may be called again.
+
+        Args:
+            sections: All of `Manifest` but format, version, created, files and the hashes.
+        """
+        files = {
+            path.relative_to(self.directory).as_posix(): _entry(path)
+            for path in sorted(self.directory.rglob("*"))
+            if path.is_file() and path.name != MANIFEST
+        }
+        document: dict[str, Any] = json.loads(json.dumps(dict(sections), allow_nan=False))
+        document |= {
+            "format": FORMAT,
+            "version": self.version,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": files,
+        }
+        document["fingerprint"] = fingerprint_of(document)
+        document["checksum"] = checksum_of(document)
+        self.add_json(MANIFEST, document)
+        return document
+
+    def publish(self) -> Path:
+        """Make the bundle visible under its version.
+
+        Raises:
+            BundleError: If a bundle of this version exists; bundles are never overwritten.
+        """
+        if self._final.exists():
+            raise BundleError(f"{self._final} exists. Remove it or choose another version.")
+        for path in self.directory.rglob("*"):
+            _flush(path)
+        self.directory.rename(self._final)
+        _flush(self._final.parent)
+        return self._final
+
+
+def set_active(model_dir: Path, version: str) -> None:
+    """Point the file `active` at a bundle, in one rename."""
+    temporary = model_dir / f".{ACTIVE}.new"
+    temporary.write_text(version + "\n", "utf-8")
+    _flush(temporary)
+    temporary.replace(model_dir / ACTIVE)
+    _flush(model_dir)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,120 @@
+"""Pricing thresholds: FNMR at each FMR per bucket of reference counts, with intervals."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.calibration import BUCKETS, Calibration, OperatingPoint
+from app.domain.decisions import Decider
+from app.training.embedding_set import EmbeddingSet
+from app.training.metrics import (
+    Counts,
+    bootstrap_weights,
+    identity_rate_interval,
+    pair_rate_interval,
+    threshold_at_fmr,
+)
+from app.training.trials import Trials, bucket_trials
+
+TARGETS: Final = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
+
+MIN_FALSE_MATCHES: Final = 30
+MIN_IDENTITY_PAIRS: Final = 10
+"""An FMR is supported with this many false matches from this many pairs of identities."""
+
+ROUNDS: Final = 1000
+DRAWS: Final = {"1": 6, "2": 6, "3-5": 10, "6-10": 20, "11+": 20}
+"""Galleries drawn per bucket: more where fewer identities have enough photos."""
+
+
+def calibrate(
+    photos: EmbeddingSet,
+    decider: Decider,
+    *,
+    seed: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Calibration:
+    """Calibrate the fused score on identities that nothing was trained on.
+
+    Args:
+        photos: Validation photos, embedded by the exported network.
+        decider: Scores and fuses; its calibration is not used.
+        seed: Of drawing galleries and of the bootstrap.
+        progress: Told the name of each bucket.
+    """
+    buckets = {}
+    floor: dict[float, float] = {}
+    for bucket in BUCKETS:
+        progress(bucket)
+        trials = bucket_trials(photos, decider, bucket, draws=DRAWS[bucket], seed=seed)
+        buckets[bucket] = operating_points(trials, floor, seed=seed)
+        floor |= {point.target_fmr: point.threshold for point in buckets[bucket]}
+    return Calibration(buckets)
+
+
+def operating_points(
+    trials: Trials, floor: Mapping[float, float], *, seed: int
+) -> tuple[OperatingPoint, ...]:
+    """The supported operating points of a bucket, from lax to strict.
+
+    Args:
+        trials: Of this bucket.
+        floor: Least threshold by target, from the bucket of fewer references. Few identities have
+            many photos, and which ones happen to be among them moves the rates more than the
+            reference count does; so more references never make a threshold laxer.
+        seed: Of the bootstrap.
+    """
+    weights = bootstrap_weights(len(trials.failures), ROUNDS, seed)
+    impostor = ~trials.genuine
+    if not impostor.any():
+        return ()
+    points = []
+    for target in TARGETS:
+        threshold = threshold_at_fmr(trials.scores[impostor], target)
+        threshold = max(threshold, floor.get(target, threshold))
+        point = measured_point(trials, weights, target, threshold)
+        supported = (
+            point.false_matches >= MIN_FALSE_MATCHES and point.identity_pairs >= MIN_IDENTITY_PAIRS
+        )
+        if not supported:
+            break
+        points.append(point)
+    return tuple(points)
+
+
+def measured_point(
+    trials: Trials, weights: Counts, target: float, threshold: float
+) -> OperatingPoint:
+    """The rates at a threshold, with intervals by the bootstrap `weights`."""
+    matched = trials.scores >= threshold
+    false = matched & ~trials.genuine
+    pairs = (trials.subjects[false], trials.probes[false])
+    fmr = pair_rate_interval(pairs, _pair_counts(trials, ~trials.genuine), weights)
+    identities = len(trials.failures)
+    missed = np.bincount(trials.subjects[~matched & trials.genuine], minlength=identities)
+    tried = np.bincount(trials.subjects[trials.genuine], minlength=identities)
+    fnmr = identity_rate_interval(
+        (missed + trials.failures).astype(np.float64),
+        (tried + trials.failures).astype(np.float64),
+        weights,
+    )
+    return OperatingPoint(
+        target_fmr=target,
+        threshold=threshold,
+        fmr=fmr.value,
+        fmr_interval=(fmr.low, fmr.high),
+        fnmr=fnmr.value,
+        fnmr_interval=(fnmr.low, fnmr.high),
+        false_matches=int(false.sum()),
+        identity_pairs=len(np.unique(np.stack(pairs, axis=1), axis=0)),
+    )
+
+
+def _pair_counts(trials: Trials, chosen: NDArray[np.bool_]) -> Counts:
+    """Trials between each two identities, shape (identities, identities)."""
+    identities = len(trials.failures)
+    flat = trials.subjects[chosen] * identities + trials.probes[chosen]
+    counts = np.bincount(flat, minlength=identities * identities)
+    return counts.reshape(identities, identities).astype(np.float64)

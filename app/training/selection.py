@@ -1,0 +1,51 @@
+"""Choosing the decision score, the fusion rule and the weights' precision on validation photos."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from app.domain.calibration import Calibration
+from app.domain.decisions import Decider
+from app.domain.scoring import FUSIONS, L1Head, ScoreName
+from app.training.embedding_set import EmbeddingSet
+from app.training.metrics import tar_at_fmr
+from app.training.trials import bucket_trials
+
+BUCKETS: Final = ("1", "3-5", "11+")
+RATE: Final = 1e-3
+DRAWS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way to decide, and its true accept rate at FMR `RATE` in each of `BUCKETS`."""
+
+    score: ScoreName
+    fusion: str
+    tars: tuple[float, ...]
+
+    @property
+    def tar(self) -> float:
+        """What candidates are ranked by."""
+        return float(np.mean(self.tars))
+
+
+def compare(
+    photos: EmbeddingSet, head: L1Head, scores: Sequence[ScoreName], seed: int
+) -> list[Candidate]:
+    """Every score with every fusion rule, the best first."""
+    candidates = []
+    for score, fusion in product(scores, FUSIONS):
+        decider = Decider(score, head, fusion, Calibration({}))
+        tars = tuple(bucket_tar(photos, decider, bucket, seed) for bucket in BUCKETS)
+        candidates.append(Candidate(score, fusion, tars))
+    return sorted(candidates, key=lambda c: -c.tar)
+
+
+def bucket_tar(photos: EmbeddingSet, decider: Decider, bucket: str, seed: int) -> float:
+    """True accept rate at FMR `RATE` for one bucket of reference counts."""
+    trials = bucket_trials(photos, decider, bucket, draws=DRAWS, seed=seed)
+    return tar_at_fmr(trials.scores[trials.genuine], trials.scores[~trials.genuine], RATE)

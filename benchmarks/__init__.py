@@ -1,0 +1,1 @@
+"""Benchmarks against a real server process; README.md describes the method."""

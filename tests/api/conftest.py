@@ -1,0 +1,48 @@
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.runtime import Runtime
+from app.settings import Settings
+from tests.api.gated import GatedPipeline
+from tests.api.service import Service, open_dummy_runtime
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("FACETWIN_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        application_data_dir=tmp_path,
+        inference_threads=2,
+        queue_size=16,
+        max_image_bytes=200_000,
+        max_request_bytes=400_000,
+        max_files_per_request=5,
+        log_format="json",
+    )
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    with Service(settings) as service:
+        yield service
+
+
+@pytest.fixture
+def pipeline() -> Iterator[GatedPipeline]:
+    pipeline = GatedPipeline()
+    yield pipeline
+    pipeline.gate.set()
+
+
+@pytest.fixture
+def gated(pipeline: GatedPipeline) -> Callable[[Settings], Runtime]:
+    return lambda settings: open_dummy_runtime(settings, pipeline)

@@ -1,0 +1,105 @@
+"""A running application in the test's own process, called over ASGI from any thread."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Self
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from app.services.enrollment import Enrollment
+from app.services.gallery import Gallery
+from app.services.verification import Verification
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from app.api.state import State
+from app.main import create_app
+from app.runtime import Runtime, SelfTest
+from app.settings import Settings
+from app.storage.database import Database
+from tests.dummy_pipeline import DummyPipeline
+
+
+def open_dummy_runtime(settings: Settings, pipeline: DummyPipeline | None = None) -> Runtime:
+    """What `open_runtime` does, with a stand-in for the bundle."""
+    pipeline = pipeline or DummyPipeline()
+    settings.images_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    database.migrate()
+    gallery = Gallery(database, settings.images_dir, pipeline)
+    gallery.sync()
+    resources = ExitStack()
+    resources.callback(database.close)
+    return Runtime(
+        settings=settings,
+        pipeline=pipeline,
+        database=database,
+        gallery=gallery,
+        enrollment=Enrollment(gallery, pipeline, settings.max_fmr),
+        verification=Verification(gallery, pipeline),
+        self_test=SelfTest(*pipeline.self_test()),
+        _resources=resources,
+    )
+
+
+class Service:
+    """The application between start and stop."""
+
+    def __init__(
+        self, settings: Settings, open_: Callable[[Settings], Runtime] = open_dummy_runtime
+    ) -> None:
+        self.app: FastAPI = create_app(settings, open=open_)
+        self.state: State
+        self._portal: BlockingPortal
+        self._client: httpx.AsyncClient
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal())
+            lifespan: Any = self.app.router.lifespan_context(self.app)
+            self.state = stack.enter_context(self._portal.wrap_async_context_manager(lifespan))
+            transport = httpx.ASGITransport(app=self._with_state)
+            client = httpx.AsyncClient(transport=transport, base_url="http://service")
+            self._client = stack.enter_context(self._portal.wrap_async_context_manager(client))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._portal.call(partial(self._client.request, method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("DELETE", path, **options)
+
+    def enroll(self, *photos: bytes, **fields: Any) -> httpx.Response:
+        files = [("files", (f"{i}.jpg", photo)) for i, photo in enumerate(photos)]
+        return self.request("POST", "/enroll", files=files, data=fields)
+
+    def verify(self, photo: bytes, **fields: Any) -> httpx.Response:
+        return self.request("POST", "/verify", files={"file": ("p.jpg", photo)}, data=fields)
+
+    def compare(self, source: bytes, target: bytes, **fields: Any) -> httpx.Response:
+        files = {"source": ("s.jpg", source), "target": ("t.jpg", target)}
+        return self.request("POST", "/compare", files=files, data=fields)
+
+    def detect(self, photo: bytes) -> httpx.Response:
+        return self.request("POST", "/detect", files={"file": ("p.jpg", photo)})
+
+    def metric(self, sample: str) -> float:
+        """Value of one sample, for example `facetwin_references`; 0 if it is not there."""
+        for line in self.get("/metrics").text.splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == sample:
+                return float(value)
+        return 0.0
+
+    async def _with_state(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # As a server does: each request gets its own copy of what the lifespan yielded.
+        scope["state"] = dict(self.state)
+        await self.app(scope, receive, send)

@@ -1,0 +1,111 @@
+import pytest
+from pydantic import SecretStr
+
+from app.settings import Settings
+from tests.api.service import Service
+from tests.api.test_errors import check_problem
+from tests.dummy_pipeline import photo
+
+KEYS = {"api_keys": (SecretStr("first-key"), SecretStr("second-key"))}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer first-key"},
+        {"Authorization": "bearer second-key"},
+        {"X-API-Key": "second-key"},
+    ],
+)
+def test_a_configured_key_opens(settings: Settings, headers: dict[str, str]) -> None:
+    with Service(settings.model_copy(update=KEYS)) as service:
+        assert service.get("/subjects", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": "First-key"},
+        {"Authorization": "first-key"},
+        {"Authorization": "Basic first-key"},
+        {"Authorization": "Bearer first-keys"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/subjects", "/metrics", "/docs", "/openapi.json", "/nowhere"])
+def test_nothing_else_does(settings: Settings, path: str, headers: dict[str, str]) -> None:
+    with Service(settings.model_copy(update=KEYS)) as service:
+        response = service.get(path, headers=headers)
+
+    check_problem(response, "unauthorized")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_probes_of_orchestrators_need_no_key(settings: Settings) -> None:
+    with Service(settings.model_copy(update=KEYS)) as service:
+        assert service.get("/healthz").status_code == 200
+        assert service.get("/readyz").status_code == 200
+
+
+def test_detail_needs_a_key_where_strangers_may_call(settings: Settings) -> None:
+    open_door = settings.model_copy(update={"host": "0.0.0.0", "allow_anonymous": True})
+    with Service(open_door) as service:
+        service.enroll(photo("alice"))
+        check_problem(service.verify(photo("alice", 2), detail="true"), "forbidden")
+        assert service.verify(photo("alice", 2)).status_code == 200
+
+
+def test_a_key_gives_detail(settings: Settings) -> None:
+    keyed = settings.model_copy(update={"host": "0.0.0.0", **KEYS})
+    headers = {"X-API-Key": "first-key"}
+    with Service(keyed) as service:
+        service.request(
+            "POST", "/enroll", files={"files": ("a.jpg", photo("alice"))}, headers=headers
+        )
+        response = service.request(
+            "POST",
+            "/verify",
+            files={"file": ("p.jpg", photo("alice", 2))},
+            data={"detail": "true"},
+            headers=headers,
+        )
+    assert len(response.json()["references"]) == 1
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://service:81"])
+def test_pages_of_other_sites_may_not_call_without_keys(service: Service, origin: str) -> None:
+    headers = {"Origin": origin}
+    response = service.request(
+        "POST", "/enroll", files={"files": ("a.jpg", photo("eve"))}, headers=headers
+    )
+
+    check_problem(response, "forbidden")
+    assert service.metric("facetwin_references") == 0
+    assert service.get("/subjects", headers=headers).status_code == 200
+
+
+def test_pages_of_the_service_may(service: Service) -> None:
+    response = service.request(
+        "POST",
+        "/enroll",
+        files={"files": ("a.jpg", photo("alice"))},
+        headers={"Origin": "http://service"},
+    )
+
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("[::1]", 200), ("10.0.0.5", 403), ("[2001:db8::1]", 403)],
+)
+def test_a_socket_bound_elsewhere_than_the_settings_say_is_noticed(
+    service: Service, address: str, status: int
+) -> None:
+    assert service.get(f"http://{address}/subjects").status_code == status
+
+
+def test_consent_covers_such_a_socket(settings: Settings) -> None:
+    with Service(settings.model_copy(update={"allow_anonymous": True})) as service:
+        assert service.get("http://10.0.0.5/subjects").status_code == 200

@@ -1,0 +1,98 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import BundleError, ModelNotFoundError
+from app.inference.bundle import active_version, list_versions, load_active, load_bundle
+from app.inference.manifest import checksum_of
+from tests.conftest import MODEL_DIR
+
+VERSION = active_version(MODEL_DIR)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the shipped bundle that a test may damage."""
+    directory = tmp_path / VERSION
+    shutil.copytree(MODEL_DIR / VERSION, directory)
+    return directory
+
+
+def test_the_shipped_bundle_is_whole_and_within_its_budget() -> None:
+    bundle = load_active(MODEL_DIR)
+    assert bundle.manifest.version == VERSION
+    sizes = {name: entry.bytes for name, entry in bundle.manifest.files.items()}
+    assert sum(sizes.values()) <= 40e6
+    assert sum(size for name, size in sizes.items() if not name.endswith(".keras")) <= 20e6
+    assert set(bundle.calibration.buckets) == {"1", "2", "3-5", "6-10", "11+"}
+    assert len(bundle.golden) == 2
+
+
+@pytest.mark.parametrize("name", list(load_active(MODEL_DIR).manifest.files))
+def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(BundleError, match=f"{name} fails its sha256"):
+        load_bundle(copy)
+
+
+def test_a_missing_file_is_named(copy: Path) -> None:
+    (copy / "rnet.tflite").unlink()
+    with pytest.raises(BundleError, match=r"lacks rnet\.tflite"):
+        load_bundle(copy)
+
+
+def edit(copy: Path, *, mend: bool, **changes: object) -> None:
+    path = copy / "manifest.json"
+    document = json.loads(path.read_text())
+    document |= changes
+    if mend:
+        document["checksum"] = checksum_of(document)
+    path.write_text(json.dumps(document))
+
+
+def test_a_changed_manifest_is_refused(copy: Path) -> None:
+    score = json.loads((copy / "manifest.json").read_text())["score"]
+    edit(copy, mend=False, score=score | {"fusion": "max"})
+    with pytest.raises(BundleError, match="checksum"):
+        load_bundle(copy)
+
+
+def test_changed_preprocessing_under_an_old_fingerprint_is_refused(copy: Path) -> None:
+    embedding = json.loads((copy / "manifest.json").read_text())["embedding"]
+    edit(copy, mend=True, embedding=embedding | {"mirror": False})
+    with pytest.raises(BundleError, match="fingerprint"):
+        load_bundle(copy)
+
+
+def test_a_file_outside_the_bundle_is_refused(copy: Path) -> None:
+    (copy.parent / "secret").write_bytes(b"x")
+    files = json.loads((copy / "manifest.json").read_text())["files"]
+    entry = {
+        "sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+        "bytes": 1,
+    }
+    edit(copy, mend=True, files=files | {"../secret": entry})
+    with pytest.raises(BundleError, match="outside"):
+        load_bundle(copy)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"format": 99}', '{"format": 1}'])
+def test_a_manifest_that_is_not_understood_is_refused(copy: Path, content: str) -> None:
+    (copy / "manifest.json").write_text(content)
+    with pytest.raises(BundleError):
+        load_bundle(copy)
+
+
+def test_without_a_bundle_it_says_so(tmp_path: Path) -> None:
+    assert list_versions(tmp_path / "nowhere") == []
+    with pytest.raises(ModelNotFoundError, match="is missing"):
+        active_version(tmp_path)
+    (tmp_path / "active").write_text("gone\n")
+    with pytest.raises(ModelNotFoundError, match="does not exist"):
+        load_active(tmp_path)
+    with pytest.raises(ModelNotFoundError):
+        load_bundle(tmp_path / "gone")

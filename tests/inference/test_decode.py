@@ -1,0 +1,178 @@
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.domain.errors import (
+    FacetwinError,
+    ImageTooLargeError,
+    InvalidImageError,
+    UnsupportedMediaTypeError,
+)
+from app.inference.decode import WORKING_SIDE, DecodeLimits, decode
+from tests import pictures
+
+LIMITS = DecodeLimits()
+
+
+def quadrants(width: int = 60, height: int = 40) -> NDArray[Any]:
+    """Four colours, so that every turn and mirror image looks different."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = (250, 10, 10)
+    pixels[: height // 2, width // 2 :] = (10, 250, 10)
+    pixels[height // 2 :, : width // 2] = (10, 10, 250)
+    pixels[height // 2 :, width // 2 :] = (250, 250, 10)
+    return pixels
+
+
+def difference(a: NDArray[Any], b: NDArray[Any]) -> float:
+    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
+def test_formats_decode_to_rgb(suffix: str) -> None:
+    photo = decode(pictures.encode(quadrants(), suffix), LIMITS)
+    assert photo.pixels.shape == (40, 60, 3)
+    assert photo.pixels.dtype == np.uint8
+    assert (photo.width, photo.height, photo.scale) == (60, 40, 1.0)
+    assert difference(photo.pixels, quadrants()) < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_becomes_upright(orientation: int) -> None:
+    stored = pictures.encode(pictures.turned(quadrants(), orientation))
+    photo = decode(pictures.with_exif(stored, orientation), LIMITS)
+    assert (photo.width, photo.height) == (60, 40)
+    assert difference(photo.pixels, quadrants()) < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_is_honoured_where_there_is_alpha(orientation: int) -> None:
+    turned = pictures.turned(quadrants(), orientation)
+    opaque = np.dstack([turned[:, :, ::-1], np.full(turned.shape[:2], 255, np.uint8)])
+    block = np.frombuffer(pictures.exif(orientation), np.uint8)
+    done, data = cv2.imencodeWithMetadata(
+        ".png", np.ascontiguousarray(opaque), [cv2.IMAGE_METADATA_EXIF], [block]
+    )
+    assert done
+    assert difference(decode(data.tobytes(), LIMITS).pixels, quadrants()) == 0
+
+
+def test_transparent_pixels_are_white() -> None:
+    pixels = np.dstack([quadrants(), np.full((40, 60), 255, np.uint8)])
+    pixels[:20, :30, 3] = 0
+    pixels[20:, :30, 3] = 128
+    photo = decode(pictures.encode(pixels, ".png"), LIMITS)
+    assert photo.pixels[5, 5].tolist() == [255, 255, 255]
+    assert photo.pixels[5, 45].tolist() == [10, 250, 10]
+    assert photo.pixels[30, 5] == pytest.approx([132, 132, 252], abs=2)
+
+
+def test_gray_images_have_three_equal_channels() -> None:
+    gray = quadrants()[:, :, 0]
+    for suffix in (".jpg", ".png"):
+        pixels = decode(pictures.encode(gray, suffix), LIMITS).pixels
+        assert pixels.shape == (40, 60, 3)
+        assert (pixels[:, :, 0] == pixels[:, :, 2]).all()
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_16_bit_images_are_scaled_to_8_bits(alpha: bool) -> None:
+    pixels = quadrants()
+    if alpha:
+        pixels = np.dstack([pixels, np.full((40, 60), 255, np.uint8)])
+    wide = pixels.astype(np.uint16) * 257
+    assert difference(decode(pictures.encode(wide, ".png"), LIMITS).pixels, quadrants()) <= 1
+
+
+def test_cmyk_and_progressive_jpeg() -> None:
+    plain = cv2.resize(pictures.read(pictures.ASTRONAUT), (96, 96), interpolation=cv2.INTER_AREA)
+    for name in ("cmyk.jpg", "progressive.jpg"):
+        photo = decode((pictures.FIXTURES / name).read_bytes(), LIMITS)
+        assert difference(photo.pixels, plain) < 10
+
+
+def test_a_large_photo_is_reduced_and_keeps_its_own_size() -> None:
+    large = cv2.resize(quadrants(), (4032, 3024), interpolation=cv2.INTER_NEAREST)
+    for suffix in (".jpg", ".png"):
+        photo = decode(pictures.encode(large.astype(np.uint8), suffix), LIMITS)
+        assert photo.pixels.shape == (WORKING_SIDE * 3 // 4, WORKING_SIDE, 3)
+        assert (photo.width, photo.height) == (4032, 3024)
+        assert photo.scale == pytest.approx(4032 / WORKING_SIDE)
+
+
+def test_a_reduced_photo_with_exif_swaps_its_sides() -> None:
+    large = cv2.resize(quadrants(), (4032, 3024), interpolation=cv2.INTER_NEAREST)
+    photo = decode(pictures.with_exif(pictures.encode(large.astype(np.uint8)), 6), LIMITS)
+    assert (photo.width, photo.height) == (3024, 4032)
+    assert photo.pixels.shape[0] > photo.pixels.shape[1]
+
+
+def refuse_to_decode(*_: object) -> None:
+    raise AssertionError("decoded before the limits were held")
+
+
+def test_limits_hold_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", refuse_to_decode)
+    with pytest.raises(ImageTooLargeError) as caught:
+        decode(pictures.png_claiming(30_000, 30_000), LIMITS)
+    assert caught.value.extra["max_pixels"] == LIMITS.max_pixels
+    with pytest.raises(ImageTooLargeError) as caught:
+        decode(bytes(101), DecodeLimits(max_bytes=100))
+    assert caught.value.extra["bytes"] == 101
+
+
+JPEG = pictures.encode(quadrants())
+PNG = pictures.encode(quadrants(), ".png")
+WEBP = pictures.encode(quadrants(), ".webp")
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", InvalidImageError),
+        (b"hello, this is a text file", UnsupportedMediaTypeError),
+        (b"GIF89a" + bytes(50), UnsupportedMediaTypeError),
+        (b"%PDF-1.7" + bytes(50), UnsupportedMediaTypeError),
+        (b"\xff\xd8\xff", InvalidImageError),
+        (b"\xff\xd8\xff\xe0\x00\x00", InvalidImageError),
+        (b"\xff\xd8\xff\xd9" + bytes(20), InvalidImageError),
+        (JPEG[:12], InvalidImageError),
+        (PNG[:20], InvalidImageError),
+        (PNG[:60], InvalidImageError),
+        (WEBP[:20], InvalidImageError),
+        (b"RIFF\x00\x00\x00\x00WEBPJUNK" + bytes(20), InvalidImageError),
+        (b"BM", InvalidImageError),
+        (b"BM" + bytes(60), InvalidImageError),
+        (pictures.png_claiming(0, 10), InvalidImageError),
+        (pictures.png_claiming(300, 300), InvalidImageError),
+    ],
+)
+def test_bad_files_get_their_error(data: bytes, error: type[FacetwinError]) -> None:
+    with pytest.raises(error):
+        decode(data, LIMITS)
+
+
+@pytest.mark.parametrize("file", [JPEG, PNG, WEBP], ids=["jpeg", "png", "webp"])
+def test_a_file_cut_anywhere_decodes_or_is_refused(file: bytes) -> None:
+    for end in range(0, len(file), 7):
+        survives(lambda part: decode(part, LIMITS), file[:end])
+
+
+@pytest.mark.parametrize("file", [JPEG, PNG, WEBP], ids=["jpeg", "png", "webp"])
+def test_flipped_bytes_decode_or_are_refused(file: bytes) -> None:
+    generator = np.random.default_rng(7)
+    for _ in range(300):
+        damaged = bytearray(file)
+        for position in generator.integers(0, len(file), size=4):
+            damaged[position] = int(generator.integers(256))
+        survives(lambda part: decode(part, DecodeLimits(max_pixels=10_000)), bytes(damaged))
+
+
+def survives(function: Callable[[bytes], object], data: bytes) -> None:
+    with contextlib.suppress(FacetwinError):
+        function(data)

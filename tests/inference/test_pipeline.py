@@ -1,0 +1,197 @@
+"""The shipped bundle on the repository's pictures: the pipeline is proved, never its accuracy."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from app.domain.entities import FacePolicy, FaceTemplate, Pixels, ReasonCode
+from app.domain.errors import MultipleFacesError, NoFaceError
+from app.inference.bundle import Bundle
+from app.inference.decode import DecodeLimits
+from app.inference.pipeline import GOLDEN_COSINE, Pipeline
+from tests import pictures
+
+ASTRONAUT = pictures.read(pictures.ASTRONAUT)
+HOPPER = pictures.read(pictures.HOPPER)
+PROMINENT = FacePolicy.PROMINENT
+
+
+Change = Callable[[Any], Any]
+
+
+def cosine(a: FaceTemplate, b: FaceTemplate) -> float:
+    return float(a.embedding @ b.embedding)
+
+
+def analyze(pipeline: Pipeline, pixels: Pixels, suffix: str = ".png") -> FaceTemplate:
+    return pipeline.analyze(pictures.encode(pixels, suffix), PROMINENT)
+
+
+def same(pipeline: Pipeline, a: FaceTemplate, b: FaceTemplate) -> bool:
+    return pipeline.decider.decide(a, b.embedding[None], max_fmr=0.001).verified
+
+
+def test_the_golden_images_give_their_embeddings(pipeline: Pipeline) -> None:
+    ok, detail = pipeline.self_test()
+    assert ok, detail
+
+
+def test_a_wrong_golden_embedding_fails_the_self_test(bundle: Bundle) -> None:
+    image, embedding = bundle.golden[0]
+    other = Bundle(
+        bundle.directory,
+        bundle.manifest,
+        bundle.calibration,
+        bundle.networks,
+        ((image, embedding[::-1]),),
+    )
+    ok, detail = Pipeline(other, engines=1, limits=DecodeLimits()).self_test()
+    assert not ok
+    assert str(GOLDEN_COSINE) in detail
+
+
+def test_embeddings_have_unit_length(pipeline: Pipeline) -> None:
+    found = analyze(pipeline, ASTRONAUT)
+    assert found.embedding.shape == (128,)
+    assert np.linalg.norm(found.embedding) == pytest.approx(1, abs=1e-5)
+    assert set(found.timing_ms) == {"decode", "detect", "align", "embed"}
+
+
+def test_two_people_are_told_apart(pipeline: Pipeline) -> None:
+    assert not same(pipeline, analyze(pipeline, ASTRONAUT), analyze(pipeline, HOPPER))
+
+
+VARIANTS: dict[str, Change] = {
+    "half the size": lambda p: cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "twice the size": lambda p: cv2.resize(p, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC),
+    "mirrored": lambda p: p[:, ::-1],
+    "darker": lambda p: (p * 0.6).astype(np.uint8),
+    "brighter": lambda p: np.clip(p * 1.3, 0, 255).astype(np.uint8),
+    "gray": lambda p: np.repeat(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2),
+    "blurred": lambda p: cv2.GaussianBlur(p, (0, 0), 1.5),
+    "turned": lambda p: cv2.warpAffine(
+        p, cv2.getRotationMatrix2D((256, 256), 20, 1.0), (p.shape[1], p.shape[0])
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("portrait", [ASTRONAUT, HOPPER], ids=["astronaut", "hopper"])
+def test_a_changed_copy_still_matches(pipeline: Pipeline, portrait: Pixels, variant: str) -> None:
+    changed = np.ascontiguousarray(VARIANTS[variant](portrait))
+    assert same(pipeline, analyze(pipeline, portrait), analyze(pipeline, changed))
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_rotated_exif_photo_is_the_upright_photo(pipeline: Pipeline, orientation: int) -> None:
+    upright = analyze(pipeline, ASTRONAUT, ".jpg")
+    stored = pictures.encode(pictures.turned(ASTRONAUT, orientation))
+    turned = pipeline.analyze(pictures.with_exif(stored, orientation), PROMINENT)
+    assert cosine(upright, turned) > 0.99
+    assert turned.face.box.x == pytest.approx(upright.face.box.x, abs=3)
+
+
+def test_coordinates_are_those_of_the_original_photo(pipeline: Pipeline) -> None:
+    large = cv2.resize(ASTRONAUT, (2560, 2560), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    small, big = analyze(pipeline, ASTRONAUT, ".jpg"), analyze(pipeline, large, ".jpg")
+    assert cosine(small, big) > 0.98
+    assert big.face.landmarks.as_array() / 5 == pytest.approx(
+        small.face.landmarks.as_array(), abs=3
+    )
+
+
+def test_faces_from_40_pixels_in_a_large_frame_are_found(pipeline: Pipeline) -> None:
+    frame = pictures.blank(1920, 1080)
+    for portrait, (x, y) in (
+        (ASTRONAUT, (100, 100)),
+        (HOPPER, (1500, 700)),
+        (ASTRONAUT, (900, 20)),
+    ):
+        face = analyze(pipeline, portrait).face.box
+        factor = 44 / face.width
+        small = cv2.resize(portrait, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        frame[y : y + small.shape[0], x : x + small.shape[1]] = small
+    found = pipeline.detect(pictures.encode(frame, ".png"))
+    assert (found.width, found.height) == (1920, 1080)
+    assert len(found.faces) == 3
+    assert all(30 < face.box.width < 70 for face, _ in found.faces)
+
+
+def test_policies_choose_among_several_faces(pipeline: Pipeline) -> None:
+    small = cv2.resize(HOPPER, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    canvas = pictures.blank(1100, 512)
+    canvas[:, :512] = ASTRONAUT
+    canvas[100:400, 512:768] = small
+    photo = pictures.encode(canvas, ".png")
+    largest = pipeline.analyze(photo, FacePolicy.LARGEST)
+    central = pipeline.analyze(photo, FacePolicy.CENTRAL)
+    assert same(pipeline, largest, analyze(pipeline, ASTRONAUT))
+    assert same(pipeline, central, analyze(pipeline, HOPPER))
+    assert largest.faces == central.faces == 2
+    with pytest.raises(MultipleFacesError):
+        pipeline.analyze(photo, FacePolicy.SINGLE)
+
+
+def test_another_prominent_face_is_reported_but_does_not_block(pipeline: Pipeline) -> None:
+    photo = pictures.side_by_side(ASTRONAUT, ASTRONAUT)
+    quality = analyze(pipeline, photo).quality
+    assert [r.code for r in quality.reasons] == [ReasonCode.MULTIPLE_FACES]
+    assert not quality.blocking
+
+
+def test_no_face(pipeline: Pipeline) -> None:
+    for width, height in ((320, 240), (8, 8), (1, 1), (2000, 3)):
+        with pytest.raises(NoFaceError):
+            analyze(pipeline, pictures.blank(width, height))
+    assert pipeline.detect(pictures.encode(pictures.blank())).faces == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "damage"),
+    [
+        (ReasonCode.TOO_DARK, lambda p: (p * 0.12).astype(np.uint8)),
+        (ReasonCode.TOO_BRIGHT, lambda p: (255 - (255 - p.astype(int)) * 0.12).astype(np.uint8)),
+        (ReasonCode.TOO_BLURRY, lambda p: cv2.GaussianBlur(p, (0, 0), 9)),
+        (
+            ReasonCode.FACE_TOO_SMALL,
+            lambda p: cv2.resize(p, (100, 100), interpolation=cv2.INTER_AREA),
+        ),
+        (ReasonCode.FACE_CUT_OFF, lambda p: p[110:]),
+    ],
+)
+def test_a_bad_photo_gets_its_reason(pipeline: Pipeline, code: ReasonCode, damage: Change) -> None:
+    quality = analyze(pipeline, np.ascontiguousarray(damage(ASTRONAUT))).quality
+    assert code in [reason.code for reason in quality.reasons]
+
+
+def test_what_is_stored_is_upright_without_metadata_and_gives_the_same_face(
+    pipeline: Pipeline,
+) -> None:
+    stored = pictures.encode(pictures.turned(ASTRONAUT, 6))
+    normalized = pipeline.normalize(pictures.with_exif(stored, 6))
+    assert b"Exif" not in normalized
+    again = pipeline.analyze(normalized, PROMINENT)
+    assert cosine(analyze(pipeline, ASTRONAUT), again) > 0.99
+    assert pipeline.analyze(normalized, PROMINENT).embedding.tolist() == again.embedding.tolist()
+
+
+def test_parallel_calls_answer_exactly_as_one_by_one(bundle: Bundle) -> None:
+    pipeline = Pipeline(bundle, engines=8, limits=DecodeLimits())
+    photos = [
+        pictures.encode(np.ascontiguousarray(VARIANTS[variant](portrait)))
+        for variant in ("half the size", "mirrored", "turned", "gray", "darker")
+        for portrait in (ASTRONAUT, HOPPER)
+    ]
+    photos.append(pictures.encode(pictures.side_by_side(ASTRONAUT, HOPPER)))
+    alone = [pipeline.analyze(photo, PROMINENT) for photo in photos]
+    order = np.random.default_rng(3).integers(len(photos), size=300)
+    with ThreadPoolExecutor(8) as executor:
+        together = list(executor.map(lambda i: pipeline.analyze(photos[i], PROMINENT), order))
+    for i, found in zip(order, together, strict=True):
+        assert found.embedding.tolist() == alone[i].embedding.tolist()
+        assert found.face == alone[i].face
+        assert found.quality == alone[i].quality

@@ -1,0 +1,82 @@
+"""Opening a runtime: folders, the serving lock, and errors that say what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from app import runtime
+from app.domain.errors import ModelNotFoundError, StorageError
+from app.runtime import open_runtime, open_serving_runtime
+from app.settings import Settings
+from tests.dummy_pipeline import DummyPipeline, photo
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        host="127.0.0.1",
+        application_data_dir=tmp_path / "application_data",
+        model_dir=tmp_path / "model",
+        database_url=f"sqlite:///{tmp_path}/application_data/facetwin.sqlite",
+    )
+
+
+@pytest.fixture
+def _dummy_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in in the place of a bundle and the pipeline that runs it."""
+    monkeypatch.setattr(runtime, "load_active", lambda _folder: None)
+    monkeypatch.setattr(runtime, "Pipeline", lambda _bundle, **_options: DummyPipeline())
+
+
+def test_without_a_bundle_the_message_names_the_file(settings: Settings) -> None:
+    with pytest.raises(ModelNotFoundError, match="active is missing"):
+        open_runtime(settings)
+
+
+def test_a_folder_that_cannot_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "application_data").write_text("in the way")
+
+    with pytest.raises(StorageError, match="FACETWIN_APPLICATION_DATA_DIR"):
+        open_runtime(settings)
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+def test_photos_of_the_folder_are_embedded_at_start(settings: Settings) -> None:
+    settings.images_dir.mkdir(parents=True)
+    (settings.images_dir / "one.jpg").write_bytes(photo("alice"))
+    steps: list[tuple[int, int]] = []
+
+    opened = open_runtime(settings, progress=lambda done, total: steps.append((done, total)))
+
+    assert opened.gallery.reference_count() == 1
+    assert opened.self_test.ok
+    assert settings.input_dir.is_dir()
+    assert steps[-1] == (1, 1)
+    opened.close()
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+def test_one_server_at_a_time(settings: Settings) -> None:
+    first = open_serving_runtime(settings)
+    with pytest.raises(StorageError, match="Another server"):
+        open_serving_runtime(settings)
+    open_runtime(settings).close()  # the CLI works beside a server
+    first.close()
+
+    open_serving_runtime(settings).close()
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+def test_a_failed_start_gives_the_lock_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "load_active", _missing)
+        with pytest.raises(ModelNotFoundError):
+            open_serving_runtime(settings)
+
+    open_serving_runtime(settings).close()
+
+
+def _missing(_folder: Path) -> None:
+    raise ModelNotFoundError("No model is active.")
