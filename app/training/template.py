@@ -8,9 +8,10 @@ photos; its size and height are where the network separates training identities 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.entities import Floats
 from app.inference.align import AlignmentTemplate, similarity
@@ -55,7 +56,7 @@ def place(
     shape: Floats,
     size: int,
     embed: Callable[[AlignmentTemplate], Floats],
-    identities: Floats,
+    identities: NDArray[Any],
     tried: Callable[[Placement], None] = lambda _: None,
 ) -> tuple[AlignmentTemplate, list[Placement]]:
     """Search size and height of `shape` on the crop.
