@@ -58,9 +58,9 @@ class Detector:
         self, proposal: bytes, refinement: bytes, output: bytes, settings: DetectorSettings
     ) -> None:
         self.settings = settings
-        self._proposal = Network(proposal, shapes=16, name="pnet")
-        self._refinement = Network(refinement, shapes=len(_BATCHES), name="rnet")
-        self._output = Network(output, shapes=len(_BATCHES), name="onet")
+        self._proposal = Network(proposal, name="pnet")
+        self._refinement = Network(refinement, name="rnet")
+        self._output = Network(output, name="onet")
 
     def __call__(self, pixels: Pixels) -> list[Face]:
         """Faces in an RGB photo of shape (h, w, 3), the surest first."""

@@ -11,7 +11,7 @@ class Embedder:
     """Runs the embedding network. One instance per thread."""
 
     def __init__(self, network: bytes, section: EmbeddingSection) -> None:
-        self._network = Network(network, shapes=1, name=section.network)
+        self._network = Network(network, name=section.network)
         self._section = section
         self._mean = np.array(section.mean, np.float32)
 

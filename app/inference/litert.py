@@ -1,7 +1,8 @@
 """LiteRT interpreters: one thread each, one caller at a time, shapes cached within a bound."""
 
 from collections import OrderedDict
-from typing import Any
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -11,23 +12,29 @@ from app.domain.errors import BundleError
 
 Shape = tuple[int, ...]
 
+DEFAULT_BUDGET: Final = 600_000
+"""Holds the pyramids of three photo sizes around 640x480, or of one of 1280x720. A proposal
+network takes about 100 bytes an element (measured), so this is about 60 MB a thread."""
+
 
 class Network:
     """A .tflite network that runs at any input shape it supports.
 
     Preparing a shape costs more than a run of a small network, so the interpreters of the last
-    `shapes` input shapes are kept. An instance must not be used by two threads at once.
+    shapes are kept. A prepared shape holds memory in proportion to its input, so what bounds the
+    cache is the size of the inputs, not their number. An instance must not be used by two threads
+    at once.
 
     Args:
         model: Content of the .tflite file.
-        shapes: How many prepared shapes are kept.
         name: For error messages.
+        budget: Input elements, over all shapes, that are kept prepared; the last shape always is.
     """
 
-    def __init__(self, model: bytes, *, shapes: int, name: str) -> None:
+    def __init__(self, model: bytes, *, name: str, budget: int = DEFAULT_BUDGET) -> None:
         self._model = model
-        self._shapes = shapes
         self._name = name
+        self._budget = budget
         self._prepared: OrderedDict[Shape, _Prepared] = OrderedDict()
 
     def __call__(self, batch: Floats) -> list[Floats]:
@@ -46,7 +53,7 @@ class Network:
         return prepared.run(batch)
 
     def _prepare(self, shape: Shape) -> "_Prepared":
-        if len(self._prepared) >= self._shapes:
+        while self._prepared and self._kept() + prod(shape) > self._budget:
             self._prepared.popitem(last=False)
         try:
             prepared = _Prepared(self._model, shape)
@@ -54,6 +61,9 @@ class Network:
             raise BundleError(f"The network {self._name} can't run on {shape}: {error}") from error
         self._prepared[shape] = prepared
         return prepared
+
+    def _kept(self) -> int:
+        return sum(prod(shape) for shape in self._prepared)
 
 
 class _Prepared:

@@ -5,7 +5,7 @@ Training, enrolment, verification and evaluation all go this way.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import LifoQueue
 from time import perf_counter
 
@@ -50,22 +50,6 @@ class _Engine:
         self.detect = Detector(proposal, refinement, output, section.settings())
         embedding = bundle.manifest.embedding
         self.embed = Embedder(bundle.networks[embedding.network], embedding)
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedFace:
-    """A chosen face before embedding.
-
-    Attributes:
-        face: In pixels of the original photo.
-        chip: Aligned face, (size, size, 3), RGB.
-        faces: How many faces the photo shows.
-    """
-
-    face: Face
-    chip: Pixels
-    quality: Quality
-    faces: int
 
 
 class Pipeline:
@@ -113,24 +97,16 @@ class Pipeline:
         with self._engine() as engine:
             found = engine.detect(photo.pixels)
             clock.lap("detect")
-            aligned = self._align(photo, found, policy)
+            height, width = photo.pixels.shape[:2]
+            face = choose_face(found, policy, width, height)
+            chip = align(photo.pixels, face.landmarks.as_array(), self._template)
+            quality = self._assess(photo, chip, face, found)
             clock.lap("align")
-            embedding = engine.embed(aligned.chip)
+            embedding = engine.embed(chip)
             clock.lap("embed")
         return FaceTemplate(
-            aligned.face, aligned.quality, embedding, aligned.faces, clock.milliseconds
+            _scaled(face, photo.scale), quality, embedding, len(found), clock.milliseconds
         )
-
-    def aligned(self, data: bytes, policy: FacePolicy) -> AlignedFace:
-        """Image file to an aligned face, as `analyze` embeds it; for training and evaluation."""
-        photo = decode(data, self._limits)
-        with self._engine() as engine:
-            return self._align(photo, engine.detect(photo.pixels), policy)
-
-    def embed(self, chip: Pixels) -> Floats:
-        """Aligned face to its embedding (d,); for training and evaluation."""
-        with self._engine() as engine:
-            return engine.embed(chip)
 
     def detect(self, data: bytes) -> DetectedFaces:
         """All faces of an image file, the most prominent first."""
@@ -171,13 +147,6 @@ class Pipeline:
             worst = min(worst, _cosine(embedding, np.array(expected, np.float32)))
         passed = worst >= GOLDEN_COSINE
         return passed, f"least golden cosine {worst:.6f}, required {GOLDEN_COSINE}"
-
-    def _align(self, photo: Photo, found: Sequence[Face], policy: FacePolicy) -> AlignedFace:
-        height, width = photo.pixels.shape[:2]
-        face = choose_face(found, policy, width, height)
-        chip = align(photo.pixels, face.landmarks.as_array(), self._template)
-        quality = self._assess(photo, chip, face, found)
-        return AlignedFace(_scaled(face, photo.scale), chip, quality, len(found))
 
     def _assess(self, photo: Photo, chip: Pixels, face: Face, found: Sequence[Face]) -> Quality:
         measures = measure(photo.pixels, chip, face, self._template)

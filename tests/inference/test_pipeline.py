@@ -10,8 +10,12 @@ import pytest
 
 from app.domain.entities import FacePolicy, FaceTemplate, Pixels, ReasonCode
 from app.domain.errors import MultipleFacesError, NoFaceError
+from app.domain.faces import choose_face
+from app.inference.align import align
 from app.inference.bundle import Bundle
-from app.inference.decode import DecodeLimits
+from app.inference.decode import DecodeLimits, decode
+from app.inference.detect import Detector
+from app.inference.embed import Embedder
 from app.inference.pipeline import GOLDEN_COSINE, Pipeline
 from tests import pictures
 
@@ -181,6 +185,21 @@ def test_what_is_stored_is_upright_without_metadata_and_gives_the_same_face(
     again = pipeline.analyze(normalized, PROMINENT)
     assert cosine(analyze(pipeline, ASTRONAUT), again) > 0.99
     assert pipeline.analyze(normalized, PROMINENT).embedding.tolist() == again.embedding.tolist()
+
+
+def test_training_sees_the_faces_that_serving_sees(bundle: Bundle, pipeline: Pipeline) -> None:
+    """The parts that derive a template and train on faces, against the pipeline that serves."""
+    manifest = bundle.manifest
+    section = manifest.detector
+    networks = [bundle.networks[n] for n in (section.proposal, section.refinement, section.output)]
+    detector = Detector(networks[0], networks[1], networks[2], section.settings())
+    embedder = Embedder(bundle.networks[manifest.embedding.network], manifest.embedding)
+    for portrait in (pictures.ASTRONAUT, pictures.HOPPER):
+        data = portrait.read_bytes()
+        pixels = decode(data, DecodeLimits()).pixels
+        face = choose_face(detector(pixels), PROMINENT, pixels.shape[1], pixels.shape[0])
+        chip = align(pixels, face.landmarks.as_array(), manifest.alignment.template())
+        assert embedder(chip).tolist() == pipeline.analyze(data, PROMINENT).embedding.tolist()
 
 
 def test_parallel_calls_answer_exactly_as_one_by_one(bundle: Bundle) -> None:

@@ -28,7 +28,7 @@ def test_the_committed_keras_file_is_the_committed_tflite(bundle: Bundle, chips:
     assert section.keras
     model = keras.saving.load_model(bundle.directory / section.keras, safe_mode=True)
     exact = model(chips).numpy()
-    serving = Network(bundle.networks[section.network], shapes=1, name="embedding")(chips)[0]
+    serving = Network(bundle.networks[section.network], name="embedding")(chips)[0]
     cosines = (exact * serving).sum(axis=1)
     cosines /= np.linalg.norm(exact, axis=1) * np.linalg.norm(serving, axis=1)
     assert (cosines > 0.999).all()
@@ -36,7 +36,7 @@ def test_the_committed_keras_file_is_the_committed_tflite(bundle: Bundle, chips:
 
 def test_an_export_in_float32_changes_nothing(chips: Floats) -> None:
     model = resnet29()
-    exported = Network(to_tflite(model, Precision.FLOAT32), shapes=1, name="export")
+    exported = Network(to_tflite(model, Precision.FLOAT32), name="export")
     assert exported(chips)[0] == pytest.approx(model(chips).numpy(), abs=1e-4)
 
 
