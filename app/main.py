@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from app import __version__
 from app.api.access import AccessMiddleware
 from app.api.body_limit import BodyLimitMiddleware
-from app.api.dependencies import DOCUMENTED_KEYS
+from app.api.dependencies import DOCUMENTED_KEYS, require_ready
 from app.api.errors import install_error_handlers
 from app.api.openapi import complete_openapi
 from app.api.request_context import RequestContextMiddleware
@@ -48,8 +48,9 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, open),
     )
-    for routes in (verification, enrollment, subjects):
-        app.include_router(routes.router, dependencies=DOCUMENTED_KEYS)
+    for routes in (verification, enrollment):
+        app.include_router(routes.router, dependencies=[*DOCUMENTED_KEYS, Depends(require_ready)])
+    app.include_router(subjects.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(operations.router)
     install_error_handlers(app)
     complete_openapi(app)

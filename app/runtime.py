@@ -90,7 +90,11 @@ def _open(settings: Settings, progress: Progress | None, resources: ExitStack) -
     resources.callback(database.close)
     database.migrate()
     gallery = Gallery(
-        database, settings.images_dir, pipeline, max_image_bytes=settings.max_image_bytes
+        database,
+        settings.images_dir,
+        pipeline,
+        max_image_bytes=settings.max_image_bytes,
+        folder_policy=settings.face_policy,
     )
     gallery.sync(progress)
     return Runtime(

@@ -13,6 +13,7 @@ from app.domain.entities import Pixels
 
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 ASTRONAUT: Final = FIXTURES / "portraits" / "astronaut.jpg"
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 HOPPER: Final = FIXTURES / "portraits" / "grace_hopper.jpg"
 
 
@@ -79,7 +80,19 @@ def png_claiming(width: int, height: int) -> bytes:
     """A small PNG file whose header states any size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rows = zlib.compress(bytes(1000))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
-    )
+    return _PNG + b"".join(map(_chunk, ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))))
+
+
+def transparent_png(colour: int, palette: bytes, clear: bytes) -> bytes:
+    """A PNG of 8 x 8 black pixels that a tRNS chunk makes transparent."""
+    channels = 3 if colour == 2 else 1
+    rows = zlib.compress((b"\x00" + bytes(8 * channels)) * 8)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, colour, 0, 0, 0))]
+    chunks += [(b"PLTE", palette)] if palette else []
+    chunks += [(b"tRNS", clear), (b"IDAT", rows), (b"IEND", b"")]
+    return _PNG + b"".join(map(_chunk, chunks))
+
+
+def _chunk(entry: tuple[bytes, bytes]) -> bytes:
+    kind, body = entry
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -26,6 +26,7 @@ class AccessMiddleware:
         self._app = app
         self._digests = [_digest(key.get_secret_value()) for key in settings.api_keys]
         self._anonymous = settings.allow_anonymous
+        self._own_name = settings.host
         self._trusts_everyone = settings.is_loopback and not self._digests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +60,13 @@ class AccessMiddleware:
                 "This service was bound to an address other than loopback without API keys. Set "
                 "FACETWIN_HOST with FACETWIN_API_KEYS or FACETWIN_ALLOW_ANONYMOUS=1."
             )
+        if not self._anonymous and not self._names_this_machine(headers.get("Host", "")):
+            # Without this, a site could point its name at 127.0.0.1 and read the gallery through
+            # the browser of someone on this machine (DNS rebinding).
+            raise ForbiddenError(
+                "Without API keys this service answers only under the name of this machine: call "
+                "it as localhost or 127.0.0.1, or set FACETWIN_API_KEYS."
+            )
         # A page of another site can make the browser of someone on this machine send a form here.
         origin = headers.get("Origin")
         if origin and scope["method"] != "GET" and urlsplit(origin).netloc != headers.get("Host"):
@@ -66,6 +74,10 @@ class AccessMiddleware:
                 "Pages of other sites may not call a service without API keys. Set "
                 "FACETWIN_API_KEYS and send a key."
             )
+
+    def _names_this_machine(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name in {"localhost", self._own_name} or _is_loopback(name)
 
     def _is_known(self, headers: Headers) -> bool:
         given = _digest(_presented_key(headers))
@@ -75,10 +87,14 @@ class AccessMiddleware:
 
 def _is_exposed(scope: Scope) -> bool:
     """Whether the connection came in at an address that is not loopback."""
-    host, _ = scope.get("server") or ("", None)
+    host, port = scope.get("server") or ("", None)
+    return port is not None and bool(host) and not _is_loopback(host)
+
+
+def _is_loopback(name: str) -> bool:
     try:
-        return not ip_address(host).is_loopback
-    except ValueError:  # a Unix socket's path
+        return ip_address(name).is_loopback
+    except ValueError:
         return False
 
 

@@ -7,6 +7,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import Request
 
 from app.api.access import API_KEY_HEADER
+from app.api.errors import NotReadyError
 from app.api.state import (
     is_admin,
     metrics_of,
@@ -43,6 +44,17 @@ async def _request_id(request: Request) -> str:
 
 async def _is_admin(request: Request) -> bool:
     return is_admin(request)
+
+
+async def require_ready(request: Request) -> None:
+    """Refuse to compare or store embeddings of a bundle that failed its self-test.
+
+    Raises:
+        NotReadyError: With the reason.
+    """
+    self_test = runtime_of(request).self_test
+    if not self_test.ok:
+        raise NotReadyError(f"The model failed its self-test: {self_test.detail}.")
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]

@@ -3,6 +3,7 @@
 Exit codes: 0 match or success, 1 no match, 2 inconclusive, 3 error.
 """
 
+import json
 import sys
 import traceback
 
@@ -52,6 +53,8 @@ def run(arguments: list[str] | None = None) -> int:
         return app(arguments, standalone_mode=False) or 0
     except FacetwinError as error:
         print_error(error.message)
+        if "--json" in (sys.argv if arguments is None else arguments):
+            typer.echo(json.dumps({"code": error.code, "detail": error.message}))
     except typer.Abort:
         print_error("Interrupted.")
     except typer.TyperException as error:

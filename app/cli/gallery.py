@@ -10,9 +10,16 @@ from rich.markup import escape
 
 from app.api.answers import enroll_answer, subject_answer
 from app.api.schemas import DeletedOut, SubjectsOut
-from app.cli.options import AsJson, Faces, Subject, opened_runtime, read_image
+from app.cli.options import (
+    AsJson,
+    Faces,
+    Subject,
+    UnreadableFileError,
+    opened_runtime,
+    read_image,
+)
 from app.cli.output import print_json, print_line, print_table, progress_bar
-from app.domain.entities import FacePolicy, Reason
+from app.domain.entities import FacePolicy, Reason, ReasonCode
 from app.domain.errors import EnrollmentRejectedError, InvalidRequestError
 from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT
@@ -58,18 +65,19 @@ def _enroll(
     """One by one, so that a long enrolment can be watched, and interrupted without loss."""
     enrolled: list[Enrolled] = []
     rejected: list[Rejected] = []
-    name, references = subject, 0
     with progress_bar("Enrolling") as progress:
         for number, photo in enumerate(photos, start=1):
-            upload = Upload(photo.name, read_image(photo))
             try:
-                result = runtime.enrollment.enroll(subject, [upload], policy)
+                upload = Upload(photo.name, read_image(photo))
+                enrolled.extend(runtime.enrollment.enroll(subject, [upload], policy).enrolled)
+            except UnreadableFileError as error:
+                reason = Reason(ReasonCode.INVALID_IMAGE, error.message)
+                rejected.append(Rejected(photo.name, (reason,)))
             except EnrollmentRejectedError as error:
                 rejected.extend(_rejected(document) for document in error.extra["rejected"])
-            else:
-                enrolled.extend(result.enrolled)
-                name, references = result.subject, result.references
             progress(number, len(photos))
+    summary = runtime.gallery.summary(subject)
+    name, references = (summary.subject, summary.references) if summary else (subject, 0)
     return EnrollmentResult(name, tuple(enrolled), tuple(rejected), references)
 
 

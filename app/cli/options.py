@@ -39,6 +39,10 @@ DataDir = Annotated[
 ]
 
 
+class UnreadableFileError(InvalidRequestError):
+    """A photo that was named can't be read."""
+
+
 def read_settings(**given: Any) -> Settings:
     """Settings from the environment; `given` goes before it.
 
@@ -107,9 +111,9 @@ def read_image(path: Path) -> bytes:
     """Bytes of an image file.
 
     Raises:
-        InvalidRequestError: If it can't be read.
+        UnreadableFileError: If it can't be read.
     """
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidRequestError(f"{path} can't be read: {error.strerror}.") from None
+        raise UnreadableFileError(f"{path} can't be read: {error.strerror}.") from None

@@ -24,8 +24,10 @@ class OperatingPoint:
     Attributes:
         fmr: Share of impostor trials with a fused score at or above `threshold`.
         fnmr: Share of genuine trials below `threshold`.
-        false_matches: Impostor trials behind `fmr`.
-        identity_pairs: Distinct (subject, impostor) pairs among those false matches.
+        false_matches: Distinct (subject, impostor photo) pairs that matched.
+        identity_pairs: Distinct pairs of people among them.
+        inherited: Whether they are too few to support the rate by themselves, and it stands on
+            the bucket of fewer references, whose threshold is no stricter.
     """
 
     target_fmr: float
@@ -36,6 +38,7 @@ class OperatingPoint:
     fnmr_interval: tuple[float, float]
     false_matches: int
     identity_pairs: int
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

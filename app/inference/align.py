@@ -58,11 +58,12 @@ def align(pixels: Pixels, landmarks: Floats, template: AlignmentTemplate) -> Pix
 
     Args:
         pixels: Shape (h, w, 3), RGB.
-        landmarks: Shape (5, 2), in pixels of `pixels`.
+        landmarks: Shape (5, 2), in pixels of `pixels`; (0, 0) is the corner of the first pixel.
         template: Where the landmarks go.
     """
     pixels, landmarks = _reduced(pixels, landmarks, template)
-    matrix = similarity(landmarks, template.points)
+    # A warp counts from the centre of the first pixel, and so does the template.
+    matrix = similarity(landmarks - np.float32(0.5), template.points)
     finer = max(1, int(np.ceil(_reduction(matrix) - 0.25)))
     # Pixel centres: chip pixel i covers the finer pixels i * finer ... (i + 1) * finer - 1.
     matrix = matrix * finer
@@ -92,4 +93,4 @@ def _reduced(
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     ratio = np.array([size[0] / width, size[1] / height], np.float32)
-    return small, ((landmarks + 0.5) * ratio - 0.5).astype(np.float32)
+    return small, (landmarks * ratio).astype(np.float32)

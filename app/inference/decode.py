@@ -59,7 +59,8 @@ def decode(data: bytes, limits: DecodeLimits) -> Photo:
     """Decode a JPEG, PNG, WebP or BMP file.
 
     EXIF rotation is applied; gray, CMYK and 16-bit images become 8-bit RGB; transparent pixels
-    are laid over white.
+    are laid over white (but for the colour that a gray PNG may declare transparent, which OpenCV
+    does not tell).
 
     Raises:
         ImageTooLargeError: If the file or the stated size is over a limit; nothing is decoded.

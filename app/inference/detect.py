@@ -3,7 +3,8 @@
 Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional
 Networks", 2016. The proposal network scans a pyramid of reduced photos with a window of 12 pixels;
 the refinement network (24) and the output network (48) judge what it proposes. All coordinates
-stay floating point, so landmarks have sub-pixel precision.
+stay floating point, so landmarks have sub-pixel precision: a pixel covers the square from its index
+to its index plus one.
 """
 
 from collections.abc import Sequence
@@ -45,10 +46,21 @@ class DetectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """The photo reduced to `scale`, as RGB pixels."""
+    """The photo reduced to RGB pixels.
 
-    scale: float
+    Attributes:
+        pixels: Shape (h', w', 3).
+        scale: Level pixels per photo pixel along (x, y); sizes are whole numbers, so the two
+            differ a little from each other and from the nominal scale.
+    """
+
     pixels: Pixels
+    scale: Floats
+
+    @classmethod
+    def of(cls, pixels: Pixels, photo: Pixels) -> "_Level":
+        ratios = [pixels.shape[1] / photo.shape[1], pixels.shape[0] / photo.shape[0]]
+        return cls(pixels, np.array(ratios, np.float32))
 
 
 class Detector:
@@ -68,7 +80,7 @@ class Detector:
         if not levels:
             return []
         candidates = self._refine(levels, self._propose(levels))
-        return self._finish([_Level(1.0, pixels), *levels], candidates)
+        return self._finish([_Level.of(pixels, pixels), *levels], candidates)
 
     def _pyramid(self, pixels: Pixels) -> list[_Level]:
         height, width = pixels.shape[:2]
@@ -80,7 +92,7 @@ class Detector:
             # Small faces may have to be enlarged; INTER_AREA only reduces.
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             source = cv2.resize(source, size, interpolation=how).astype(np.uint8, copy=False)
-            levels.append(_Level(scale, source))
+            levels.append(_Level.of(source, pixels))
             scale *= self.settings.factor
         return levels
 
@@ -96,7 +108,7 @@ class Detector:
         offsets, odds = self._proposal(_normalized(level.pixels)[None])
         row, column = np.nonzero(odds[0, :, :, 1] > self.settings.thresholds[0])
         corner = np.stack([column, row], axis=1).astype(np.float32) * _STRIDE
-        cells = np.concatenate([corner, corner + _CELL], axis=1) / level.scale
+        cells = np.concatenate([corner, corner + _CELL], axis=1) / np.tile(level.scale, 2)
         score = odds[0, row, column, 1:]
         rows = np.concatenate([cells, score, offsets[0, row, column]], axis=1)
         rows = rows.astype(np.float32)
@@ -151,12 +163,16 @@ def _crops(levels: Sequence[_Level], candidates: Floats, side: int) -> Floats:
     crops = np.empty((len(candidates), side, side, 3), np.uint8)
     for crop, (x1, y1, x2, _y2, _score) in zip(crops, candidates, strict=True):
         wanted = side / max(x2 - x1, 1.0)
-        level = min(levels, key=lambda lv: abs(np.log(lv.scale / wanted)) + (lv.scale < wanted))
-        step = level.scale / wanted
-        # Pixel centres: crop pixel i covers the source around (i + 0.5) * step - 0.5.
-        shift = (step - 1) / 2
+        level = min(levels, key=lambda lv: _misfit(float(lv.scale[0]), wanted))
+        step_x, step_y = level.scale / wanted
+        corner_x, corner_y = level.scale * (x1, y1)
+        # Pixel i of the crop has its centre at corner + (i + 0.5) * step, and so has its source.
         matrix = np.array(
-            [[step, 0, x1 * level.scale + shift], [0, step, y1 * level.scale + shift]], np.float64
+            [
+                [step_x, 0, corner_x + (step_x - 1) / 2],
+                [0, step_y, corner_y + (step_y - 1) / 2],
+            ],
+            np.float64,
         )
         cv2.warpAffine(
             level.pixels,
@@ -168,6 +184,11 @@ def _crops(levels: Sequence[_Level], candidates: Floats, side: int) -> Floats:
             borderValue=_GRAY,
         )
     return _normalized(crops)
+
+
+def _misfit(scale: float, wanted: float) -> float:
+    """How far a level is from the wanted scale; one that must be enlarged is a last resort."""
+    return float(abs(np.log(scale / wanted))) + (scale < wanted)
 
 
 def _face(row: Floats, points: Floats) -> Face:

@@ -1,5 +1,6 @@
 """Format and size of an image file from its first bytes, before anything is decoded."""
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +27,12 @@ class ImageHeader:
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+# Markers with a length; within pixels, FF is followed by 00 or by a restart marker.
+_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_SCAN: Final = 0xDA
+_END: Final = 0xD9
+_MAX_SCANS: Final = 32
+"""An ordinary progressive JPEG has about ten."""
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -58,32 +64,42 @@ def _parse(data: bytes) -> ImageHeader:
 
 
 def _parse_jpeg(data: bytes) -> ImageHeader:
+    """Size of the frame; the scans are counted, because each one costs a pass over all pixels."""
+    size: tuple[int, int] | None = None
+    scans = 0
     position = 2
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:
-            position += 1  # fill bytes
-        if data[position] != 0xFF:
-            raise InvalidImageError("The JPEG file is damaged in its header.")
-        marker = data[position + 1]
-        if marker in _JPEG_BARE:
-            position += 2
-            continue
-        if marker in _JPEG_SIZES:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return ImageHeader("jpeg", width, height)
-        if marker in {0xD9, 0xDA}:
-            raise InvalidImageError("The JPEG file states no size.")
-        (length,) = struct.unpack_from(">H", data, position + 2)
+    while found := _MARKER.search(data, position):
+        marker = found[0][-1]
+        if marker == _END:
+            break
+        (length,) = struct.unpack_from(">H", data, found.end())
         if length < 2:
             raise InvalidImageError("The JPEG file is damaged in its header.")
-        position += 2 + length
+        if marker in _JPEG_SIZES and size is None:
+            height, width = struct.unpack_from(">HH", data, found.end() + 3)
+            size = (width, height)
+        scans += marker == _SCAN
+        if scans > _MAX_SCANS:
+            raise InvalidImageError(f"The JPEG file has more than {_MAX_SCANS} scans.")
+        position = found.end() + length
+    if size is None or not scans:
+        raise InvalidImageError("The JPEG file is damaged: it states no size or holds no pixels.")
+    return ImageHeader("jpeg", *size)
 
 
 def _parse_png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise InvalidImageError("The PNG file does not begin with its size.")
     width, height, _depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return ImageHeader("png", width, height, alpha=colour in {4, 6})
+    return ImageHeader("png", width, height, alpha=colour in {4, 6} or _has_transparency(data))
+
+
+def _has_transparency(data: bytes) -> bool:
+    """Whether a chunk before the pixels makes a palette entry or a colour transparent."""
+    position = len(_PNG)
+    while (kind := data[position + 4 : position + 8]) not in {b"", b"IDAT", b"tRNS"}:
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return kind == b"tRNS"
 
 
 def _parse_webp(data: bytes) -> ImageHeader:

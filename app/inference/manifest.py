@@ -140,6 +140,7 @@ class PointSection(_Strict):
     fnmr_interval: tuple[Rate, Rate]
     false_matches: Annotated[int, Field(ge=0)]
     identity_pairs: Annotated[int, Field(ge=0)]
+    inherited: bool
 
 
 class CalibrationDocument(_Strict):

@@ -59,12 +59,12 @@ def head_pose(points: Floats) -> tuple[float, float, float]:
     model = _MODEL - _MODEL.mean(axis=0)
     image = points.astype(np.float64) - points.mean(axis=0)
     axes = np.linalg.lstsq(model, image, rcond=None)[0].T
-    scale = max(float(np.linalg.norm(axes, axis=1).mean()), 1e-6)
-    across, down = axes / scale
-    roll = np.arctan2(down[0], across[0])
-    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    depth = turn @ np.array([across[2], down[2]])
-    yaw, pitch = np.arcsin(np.clip(depth, -1, 1))
+    left, _scales, right = np.linalg.svd(axes, full_matrices=False)
+    across, down = left @ right  # the nearest pair of axes at right angles
+    towards = np.cross(across, down)
+    yaw = np.arctan2(-towards[0], towards[2])
+    pitch = np.arcsin(np.clip(-towards[1], -1, 1))
+    roll = np.arctan2(-across[1], down[1])
     return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
 
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Final
 
+import numpy as np
+
 from app.domain.entities import Face, FacePolicy, FaceTemplate, Floats, Quality, Reason, ReasonCode
 from app.domain.errors import (
     EnrollmentRejectedError,
@@ -21,7 +23,7 @@ from app.services.reference_store import NewPhoto
 from app.storage.records import EmbeddingRecord
 
 OUTLIER_REFERENCES: Final = 3
-"""References a subject must have before a new photo is held against them."""
+"""Other photos of a subject that a new one is held against, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +119,23 @@ class Enrollment:
     def _examine(
         self, subject: str, uploads: Sequence[Upload], policy: FacePolicy
     ) -> tuple[list[_Candidate], list[Rejected]]:
-        others = self._references(subject)
         seen: dict[str, str] = {}
         candidates: list[_Candidate] = []
         rejected: list[Rejected] = []
         for upload in uploads:
-            photo = self._candidate(subject, upload, policy, others, seen)
+            photo = self._candidate(subject, upload, policy, seen)
             if isinstance(photo, NewPhoto):
                 candidates.append(_Candidate(upload.filename, photo))
                 seen |= dict.fromkeys((photo.sha256, photo.source_sha256), upload.filename)
             else:
                 rejected.append(Rejected(upload.filename, photo))
-        return candidates, rejected
+        return self._with_outliers(subject, candidates), rejected
 
     def _candidate(
         self,
         subject: str,
         upload: Upload,
         policy: FacePolicy,
-        others: Floats | None,
         seen: Mapping[str, str],
     ) -> NewPhoto | tuple[Reason, ...]:
         """The photo as it would be stored; else the reasons against it."""
@@ -151,8 +151,7 @@ class Enrollment:
         found = analyze_reference(self._pipeline, data, policy)
         if not isinstance(found, FaceTemplate):
             return found
-        quality = self._with_outlier(found, others)
-        embedding = EmbeddingRecord(found.embedding, found.face, quality)
+        embedding = EmbeddingRecord(found.embedding, found.face, found.quality)
         return NewPhoto(data, *hashes, policy, embedding)
 
     def _twin(self, subject: str, hashes: tuple[str, str], seen: Mapping[str, str]) -> str | None:
@@ -160,36 +159,48 @@ class Enrollment:
         filename = next((seen[digest] for digest in hashes if digest in seen), None)
         return filename if filename is not None else self._gallery.twin(subject, hashes)
 
+    def _with_outliers(self, subject: str, candidates: list[_Candidate]) -> list[_Candidate]:
+        """The candidates, with an advisory finding on each that looks like another person.
+
+        Each is held against the subject's references and the other candidates.
+        """
+        if not candidates:
+            return []
+        own = np.stack([c.photo.embedding.vector for c in candidates])
+        references = self._references(subject)
+        everyone = own if references is None else np.concatenate([own, references])
+        return [
+            self._with_outlier(candidate, np.delete(everyone, row, axis=0))
+            for row, candidate in enumerate(candidates)
+        ]
+
     def _references(self, subject: str) -> Floats | None:
-        """Embeddings to hold new photos against, if there are enough."""
         try:
-            _, references, matrix = self._gallery.references(subject)
+            return self._gallery.references(subject)[2]
         except (SubjectNotFoundError, NoReferencesError):
             return None
-        return matrix if len(references) >= OUTLIER_REFERENCES else None
 
-    def _with_outlier(self, template: FaceTemplate, others: Floats | None) -> Quality:
-        """The photo's quality, with an advisory finding if it looks like another person."""
-        quality = template.quality
-        if others is None:
-            return quality
-        decider = self._pipeline.decider
+    def _with_outlier(self, candidate: _Candidate, others: Floats) -> _Candidate:
+        if len(others) < OUTLIER_REFERENCES:
+            return candidate
+        decider, embedding = self._pipeline.decider, candidate.photo.embedding
         try:
             point = decider.calibration.operating_point(self._max_fmr, len(others))
         except UnsupportedFmrError:
-            return quality
-        score = decider.fused_score(template.embedding, others)
+            return candidate
+        score = decider.fused_score(embedding.vector, others)
         if score >= point.threshold:
-            return quality
+            return candidate
         outlier = Reason(
             ReasonCode.OUTLIER,
-            "The face differs from the subject's other references. Check that it is the same "
-            "person.",
+            "The face differs from the subject's other photos. Check that it is the same person.",
             measured=score,
             required=point.threshold,
             blocking=False,
         )
-        return replace(quality, reasons=(*quality.reasons, outlier))
+        quality = replace(embedding.quality, reasons=(*embedding.quality.reasons, outlier))
+        marked = replace(embedding, quality=quality)
+        return replace(candidate, photo=replace(candidate.photo, embedding=marked))
 
 
 def _enrolled(candidate: _Candidate, image_id: str) -> Enrolled:

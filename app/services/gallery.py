@@ -6,8 +6,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from app.domain.entities import Face, Floats, Quality, Reference
-from app.domain.errors import ImageNotFoundError, NoReferencesError, SubjectNotFoundError
+from app.domain.entities import Face, FacePolicy, Floats, Quality, Reference
+from app.domain.errors import (
+    ImageNotFoundError,
+    NoReferencesError,
+    StorageError,
+    SubjectNotFoundError,
+)
 from app.domain.ports import FacePipeline
 from app.domain.subjects import DEFAULT_SUBJECT, subject_key
 from app.services.finding_recorder import SkippedFile, SyncReport
@@ -69,6 +74,7 @@ class Gallery:
         images_dir: The folder verification_images; it must exist.
         pipeline: The bundle that embeds and whose fingerprint is compared.
         max_image_bytes: Larger folder photos are skipped.
+        folder_policy: Which face of a new folder photo is meant.
     """
 
     def __init__(
@@ -78,13 +84,21 @@ class Gallery:
         pipeline: FacePipeline,
         *,
         max_image_bytes: int = MAX_IMAGE_BYTES,
+        folder_policy: FacePolicy = FacePolicy.PROMINENT,
     ) -> None:
         self._database = database
         self._fingerprint = pipeline.fingerprint
         self._files = ReferenceFiles(images_dir)
         self._store = ReferenceStore(database, self._files, self._fingerprint)
         self._snapshots = SnapshotCache(database, self._fingerprint)
-        self._folder = FolderSync(database, self._files, self._store, pipeline, max_image_bytes)
+        self._folder = FolderSync(
+            database,
+            self._files,
+            self._store,
+            pipeline,
+            max_image_bytes=max_image_bytes,
+            policy=folder_policy,
+        )
         self._syncing = Lock()
 
     def sync(self, progress: Progress | None = None) -> SyncReport:
@@ -149,17 +163,21 @@ class Gallery:
         """
         return _info(*self._image(name, image_id))
 
-    def image_path(self, name: str, image_id: str) -> Path:
-        """The file of a verification image.
+    def image_content(self, name: str, image_id: str) -> tuple[str, bytes]:
+        """File name and bytes of a verification image.
 
         Raises:
             SubjectNotFoundError, ImageNotFoundError: If there is none.
+            StorageError: If it can't be read.
         """
         image, _ = self._image(name, image_id)
         path = self._files.location(image.path)
-        if not path.is_file():
-            raise ImageNotFoundError("The file of this reference is gone from the disk.")
-        return path
+        try:
+            return path.name, path.read_bytes()
+        except FileNotFoundError:
+            raise ImageNotFoundError("The file of this reference is gone from the disk.") from None
+        except OSError as error:
+            raise StorageError(f"The photo can't be read: {error.strerror}.") from error
 
     def delete_subject(self, name: str) -> int:
         """Delete all that is kept of a person: rows, embeddings and every photo in the folder.

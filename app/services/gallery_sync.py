@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
+from app.domain.entities import FacePolicy
 from app.domain.ports import FacePipeline
 from app.domain.subjects import subject_key
 from app.services.finding_recorder import FindingRecorder, SkippedFile, SyncReport, Tally
@@ -45,13 +46,15 @@ class FolderSync:
         files: ReferenceFiles,
         store: ReferenceStore,
         pipeline: FacePipeline,
+        *,
         max_image_bytes: int,
+        policy: FacePolicy,
     ) -> None:
         self._database = database
         self._files = files
         self._store = store
         self._fingerprint = pipeline.fingerprint
-        self._examiner = PhotoExaminer(files, pipeline, max_image_bytes)
+        self._examiner = PhotoExaminer(files, pipeline, max_image_bytes, policy)
 
     def run(self, progress: Progress | None = None) -> SyncReport:
         """Synchronise once.

@@ -48,9 +48,17 @@ class PhotoExaminer:
 
     Args:
         max_image_bytes: Larger files are not read.
+        policy: Which face of a new photo is meant.
     """
 
-    def __init__(self, files: ReferenceFiles, pipeline: FacePipeline, max_image_bytes: int) -> None:
+    def __init__(
+        self,
+        files: ReferenceFiles,
+        pipeline: FacePipeline,
+        max_image_bytes: int,
+        policy: FacePolicy,
+    ) -> None:
+        self._policy = policy
         self._files = files
         self._pipeline = pipeline
         self._max_image_bytes = max_image_bytes
@@ -70,7 +78,7 @@ class PhotoExaminer:
         return _remembered(task, twins, digest, stamp) or self._look(task, data, digest, stamp)
 
     def _look(self, task: Task, data: bytes, digest: str, stamp: FileStamp) -> Finding:
-        policy = task.known.image.face_policy if task.known else FacePolicy.PROMINENT
+        policy = task.known.image.face_policy if task.known else self._policy
         found = analyze_reference(self._pipeline, data, policy)
         if isinstance(found, FaceTemplate):
             return Finding(task.file, digest, stamp, policy, template=found)

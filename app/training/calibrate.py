@@ -1,6 +1,7 @@
 """Pricing thresholds: FNMR at each FMR per bucket of reference counts, with intervals."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,13 +17,13 @@ from app.training.metrics import (
     pair_rate_interval,
     threshold_at_fmr,
 )
-from app.training.trials import Trials, bucket_trials
+from app.training.trials import Indices, Trials, bucket_trials
 
 TARGETS: Final = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
 
 MIN_FALSE_MATCHES: Final = 30
 MIN_IDENTITY_PAIRS: Final = 10
-"""An FMR is supported with this many false matches from this many pairs of identities."""
+"""An FMR is supported with this many distinct false matches from this many pairs of identities."""
 
 ROUNDS: Final = 1000
 DRAWS: Final = {"1": 6, "2": 6, "3-5": 10, "6-10": 20, "11+": 20}
@@ -45,42 +46,43 @@ def calibrate(
         progress: Told the name of each bucket.
     """
     buckets = {}
-    floor: dict[float, float] = {}
+    smaller: dict[float, float] = {}
     for bucket in BUCKETS:
         progress(bucket)
         trials = bucket_trials(photos, decider, bucket, draws=DRAWS[bucket], seed=seed)
-        buckets[bucket] = operating_points(trials, floor, seed=seed)
-        floor |= {point.target_fmr: point.threshold for point in buckets[bucket]}
+        buckets[bucket] = operating_points(trials, smaller, seed=seed)
+        smaller |= {point.target_fmr: point.threshold for point in buckets[bucket]}
     return Calibration(buckets)
 
 
 def operating_points(
-    trials: Trials, floor: Mapping[float, float], *, seed: int
+    trials: Trials, smaller: Mapping[float, float], *, seed: int
 ) -> tuple[OperatingPoint, ...]:
     """The supported operating points of a bucket, from lax to strict.
 
+    Few identities have many photos, and which ones happen to be among them moves the rates more
+    than the reference count does. So more references never make a threshold laxer, and a rate
+    that the bucket of fewer references supports stays supported, at a threshold no laxer.
+
     Args:
         trials: Of this bucket.
-        floor: Least threshold by target, from the bucket of fewer references. Few identities have
-            many photos, and which ones happen to be among them moves the rates more than the
-            reference count does; so more references never make a threshold laxer.
+        smaller: Threshold by target of the bucket of fewer references.
         seed: Of the bootstrap.
     """
-    weights = bootstrap_weights(len(trials.failures), ROUNDS, seed)
     impostor = ~trials.genuine
     if not impostor.any():
         return ()
+    weights = bootstrap_weights(len(trials.failures), ROUNDS, seed)
     points = []
     for target in TARGETS:
-        threshold = threshold_at_fmr(trials.scores[impostor], target)
-        threshold = max(threshold, floor.get(target, threshold))
-        point = measured_point(trials, weights, target, threshold)
+        own = threshold_at_fmr(trials.scores[impostor], target)
+        point = measured_point(trials, weights, target, max(own, smaller.get(target, own)))
         supported = (
             point.false_matches >= MIN_FALSE_MATCHES and point.identity_pairs >= MIN_IDENTITY_PAIRS
         )
-        if not supported:
+        if not supported and target not in smaller:
             break
-        points.append(point)
+        points.append(replace(point, inherited=not supported))
     return tuple(points)
 
 
@@ -88,11 +90,12 @@ def measured_point(
     trials: Trials, weights: Counts, target: float, threshold: float
 ) -> OperatingPoint:
     """The rates at a threshold, with intervals by the bootstrap `weights`."""
+    identities = len(trials.failures)
     matched = trials.scores >= threshold
     false = matched & ~trials.genuine
-    pairs = (trials.subjects[false], trials.probes[false])
-    fmr = pair_rate_interval(pairs, _pair_counts(trials, ~trials.genuine), weights)
-    identities = len(trials.failures)
+    fmr = pair_rate_interval(
+        _pair_counts(trials, false), _pair_counts(trials, ~trials.genuine), weights
+    )
     missed = np.bincount(trials.subjects[~matched & trials.genuine], minlength=identities)
     tried = np.bincount(trials.subjects[trials.genuine], minlength=identities)
     fnmr = identity_rate_interval(
@@ -100,6 +103,7 @@ def measured_point(
         (tried + trials.failures).astype(np.float64),
         weights,
     )
+    subjects, probes = trials.subjects[false], trials.probes[false]
     return OperatingPoint(
         target_fmr=target,
         threshold=threshold,
@@ -107,9 +111,14 @@ def measured_point(
         fmr_interval=(fmr.low, fmr.high),
         fnmr=fnmr.value,
         fnmr_interval=(fnmr.low, fnmr.high),
-        false_matches=int(false.sum()),
-        identity_pairs=len(np.unique(np.stack(pairs, axis=1), axis=0)),
+        # The draws overlap: the same photo against another choice of references is no new evidence.
+        false_matches=_distinct(subjects, trials.photos[false]),
+        identity_pairs=_distinct(np.minimum(subjects, probes), np.maximum(subjects, probes)),
     )
+
+
+def _distinct(first: Indices, second: Indices) -> int:
+    return len(np.unique(np.stack([first, second], axis=1), axis=0))
 
 
 def _pair_counts(trials: Trials, chosen: NDArray[np.bool_]) -> Counts:

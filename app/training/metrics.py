@@ -5,6 +5,8 @@ identities, not over pairs.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from app.domain.entities import Floats
 
 Counts = NDArray[np.float64]
+
+_NORMAL: Final = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,10 @@ def tar_at_fmr(genuine: Floats, impostor: Floats, target: float) -> float:
 
 
 def equal_error_rate(genuine: Floats, impostor: Floats) -> float:
-    """The rate at which FMR and FNMR meet."""
-    scores = np.concatenate([genuine, impostor])
-    order = np.argsort(scores, kind="stable")
-    is_genuine = np.arange(len(scores))[order] < len(genuine)
-    fnmr = np.cumsum(is_genuine) / len(genuine)
-    fmr = 1 - np.cumsum(~is_genuine) / len(impostor)
+    """The rate at which FMR and FNMR meet, or the middle of the two where they are closest."""
+    thresholds = np.unique(np.concatenate([genuine, impostor, [np.inf]]))
+    fnmr = np.searchsorted(np.sort(genuine), thresholds, side="left") / len(genuine)
+    fmr = 1 - np.searchsorted(np.sort(impostor), thresholds, side="left") / len(impostor)
     meet = int(np.argmin(np.abs(fnmr - fmr)))
     return float((fnmr[meet] + fmr[meet]) / 2)
 
@@ -59,26 +61,58 @@ def bootstrap_weights(identities: int, rounds: int, seed: int) -> Counts:
     return generator.multinomial(identities, share, size=rounds).astype(np.float64)
 
 
-def pair_rate_interval(
-    hits: tuple[NDArray[np.intp], NDArray[np.intp]], trials: Counts, weights: Counts
-) -> Interval:
+def pair_rate_interval(hits: Counts, trials: Counts, weights: Counts) -> Interval:
     """Rate of hits over trials between two identities, resampling identities.
 
+    With few or no hits no resampling can show what was not seen, so the upper end is at least that
+    of no hit in as many independent trials as there are pairs of identities.
+
     Args:
-        hits: Identities (one side, other side) of each hit.
+        hits: Hits between each two identities, shape (identities, identities).
         trials: Trials between each two identities, shape (identities, identities).
         weights: From `bootstrap_weights`.
     """
-    first, second = hits
-    drawn = np.einsum("rh,rh->r", weights[:, first], weights[:, second])
+    drawn = np.einsum("ri,ri->r", weights @ hits, weights)
     made = np.einsum("ri,ri->r", weights @ trials, weights)
-    rates = drawn / np.maximum(made, 1e-12)
-    low, high = np.percentile(rates, [2.5, 97.5])
-    return Interval(len(first) / max(float(trials.sum()), 1e-12), float(low), float(high))
+    own_hits = hits.sum(axis=0) + hits.sum(axis=1)
+    own_trials = trials.sum(axis=0) + trials.sum(axis=1)
+    found = _interval((hits.sum(), trials.sum()), (drawn, made), (own_hits, own_trials))
+    unseen = -np.log(0.025) / max(np.count_nonzero(trials + trials.T) / 2, 1)
+    return Interval(found.value, found.low, max(found.high, min(1.0, float(unseen))))
 
 
 def identity_rate_interval(hits: Counts, trials: Counts, weights: Counts) -> Interval:
     """Rate of hits over trials within identities, shapes (identities,), resampling identities."""
-    rates = (weights @ hits) / np.maximum(weights @ trials, 1e-12)
-    low, high = np.percentile(rates, [2.5, 97.5])
-    return Interval(float(hits.sum() / max(trials.sum(), 1e-12)), float(low), float(high))
+    return _interval((hits.sum(), trials.sum()), (weights @ hits, weights @ trials), (hits, trials))
+
+
+def _interval(
+    total: tuple[float, float], drawn: tuple[Counts, Counts], own: tuple[Counts, Counts]
+) -> Interval:
+    """Bias-corrected and accelerated bootstrap interval of a rate.
+
+    Error rates over few identities are skewed, and plain percentiles would end too low (Efron,
+    "Better bootstrap confidence intervals", 1987).
+
+    Args:
+        total: Hits and trials of all identities.
+        drawn: Hits and trials of each round.
+        own: Hits and trials that each identity takes part in.
+    """
+    rate = _ratio(*total)
+    rates = np.sort(_ratio(*drawn))
+    without = _ratio(total[0] - own[0], total[1] - own[1])
+    spread = without.mean() - without
+    acceleration = (spread**3).sum() / max(6 * float((spread**2).sum()) ** 1.5, 1e-300)
+    below = np.clip((np.count_nonzero(rates < rate) + 0.5) / (len(rates) + 1), 0.01, 0.99)
+    bias = _NORMAL.inv_cdf(float(below))
+    ends = []
+    for end in (0.025, 0.975):
+        shifted = bias + _NORMAL.inv_cdf(end)
+        share = _NORMAL.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-6))
+        ends.append(float(np.quantile(rates, share)))
+    return Interval(float(rate), min(ends[0], float(rate)), max(ends[1], float(rate)))
+
+
+def _ratio(hits: Any, trials: Any) -> Any:
+    return hits / np.maximum(trials, 1e-12)

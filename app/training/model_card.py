@@ -44,7 +44,8 @@ def _rows(document: CalibrationDocument) -> list[str]:
 def _row(bucket: str, point: PointSection) -> str:
     fmr = f"{point.fmr:.2g} ({point.fmr_interval[0]:.2g} to {point.fmr_interval[1]:.2g})"
     fnmr = f"{point.fnmr:.3f} ({point.fnmr_interval[0]:.3f} to {point.fnmr_interval[1]:.3f})"
-    return f"| {bucket} | {point.target_fmr:g} | {point.threshold:.4f} | {fmr} | {fnmr} |"
+    target = f"{point.target_fmr:g}{'*' if point.inherited else ''}"
+    return f"| {bucket} | {target} | {point.threshold:.4f} | {fmr} | {fnmr} |"
 
 
 def _candidates(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -54,7 +55,7 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-_TEXT: Final = """# Model card: {version}
+_TEXT: Final = r"""# Model card: {version}
 
 **Intended use.** One-to-one verification of cooperative subjects: is the person on this photo the
 person enrolled? Not for identification in crowds, surveillance, emotion or attribute inference.
@@ -87,6 +88,9 @@ intervals by bootstrap over identities. FNMR counts photos without a usable face
 | references | max_fmr | threshold | FMR | FNMR |
 |---|---|---|---|---|
 {rates}
+
+\* Too few distinct false matches in this bucket; the rate stands on the bucket of fewer references,
+whose threshold is no stricter.
 
 **Known weaknesses.** Thresholds are priced on CelebA: celebrities, mostly adult, mostly
 light-skinned, photographed by professionals. On other people, cameras and conditions the rates

@@ -14,7 +14,8 @@ from app.training.embedding_set import EmbeddingSet
 Indices = NDArray[np.intp]
 
 MAX_REFERENCES = 50
-"""As many as the seed tutorial enrols; the open bucket is calibrated up to here."""
+"""As many as the seed tutorial enrols; the open bucket is calibrated up to here, or up to one less
+than the photos that people have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Trials:
         scores: Shape (n,).
         subjects: Identity of the references, shape (n,).
         probes: Identity of the probe, shape (n,).
+        photos: Row of the probe's photo in the set, shape (n,); draws repeat photos.
         failures: Genuine trials of each identity that no score was computed for, because the
             probe had no face or was inconclusive; shape (identities,).
     """
@@ -32,6 +34,7 @@ class Trials:
     scores: Floats
     subjects: Indices
     probes: Indices
+    photos: Indices
     failures: Indices
 
     @property
@@ -67,11 +70,12 @@ def bucket_trials(
         failures += part.failures
     if not parts:  # nobody has enough photos
         nobody = np.empty(0, np.intp)
-        return Trials(np.empty(0, np.float32), nobody, nobody, failures)
+        return Trials(np.empty(0, np.float32), nobody, nobody, nobody, failures)
     return Trials(
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.subjects for part in parts]),
         np.concatenate([part.probes for part in parts]),
+        np.concatenate([part.photos for part in parts]),
         failures,
     )
 
@@ -97,6 +101,5 @@ def _try_subject(
     scores = decider.fused_scores(photos.embeddings[probes], photos.embeddings[references])
     failures = np.zeros(int(photos.identities.max()) + 1, np.intp)
     failures[subject] = np.count_nonzero((photos.identities == subject) & ~photos.usable)
-    return Trials(
-        scores, np.full(len(probes), subject, np.intp), photos.identities[probes], failures
-    )
+    subjects = np.full(len(probes), subject, np.intp)
+    return Trials(scores, subjects, photos.identities[probes], probes, failures)

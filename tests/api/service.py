@@ -7,15 +7,15 @@ from typing import Any, Self
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from app.services.enrollment import Enrollment
-from app.services.gallery import Gallery
-from app.services.verification import Verification
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app.api.state import State
 from app.main import create_app
 from app.runtime import Runtime, SelfTest
+from app.services.enrollment import Enrollment
+from app.services.gallery import Gallery
+from app.services.verification import Verification
 from app.settings import Settings
 from app.storage.database import Database
 from tests.dummy_pipeline import DummyPipeline
@@ -60,7 +60,7 @@ class Service:
             lifespan: Any = self.app.router.lifespan_context(self.app)
             self.state = stack.enter_context(self._portal.wrap_async_context_manager(lifespan))
             transport = httpx.ASGITransport(app=self._with_state)
-            client = httpx.AsyncClient(transport=transport, base_url="http://service")
+            client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
             self._client = stack.enter_context(self._portal.wrap_async_context_manager(client))
             self._stack = stack.pop_all()
         return self

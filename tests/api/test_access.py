@@ -85,12 +85,42 @@ def test_pages_of_other_sites_may_not_call_without_keys(service: Service, origin
     assert service.get("/subjects", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("127.5.0.1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 403),
+        ("evil.example:8000", 403),
+        ("localhost.evil.example", 403),
+        ("10.0.0.5", 403),
+        ("", 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["/subjects", "/version"])
+def test_without_keys_only_the_name_of_this_machine_is_answered(
+    service: Service, host: str, status: int, path: str
+) -> None:
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    assert service.request("GET", path, headers=headers).status_code == status
+
+
+def test_with_a_key_any_name_is_answered(settings: Settings) -> None:
+    keyed = settings.model_copy(update={"api_keys": (SecretStr("right"),)})
+    with Service(keyed) as service:
+        headers = {"Host": "faces.example", "X-API-Key": "right"}
+        assert service.request("GET", "/subjects", headers=headers).status_code == 200
+
+
 def test_pages_of_the_service_may(service: Service) -> None:
     response = service.request(
         "POST",
         "/enroll",
         files={"files": ("a.jpg", photo("alice"))},
-        headers={"Origin": "http://service"},
+        headers={"Origin": "http://127.0.0.1"},
     )
 
     assert response.status_code == 201

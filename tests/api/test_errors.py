@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from app.services.verification import Verification
 
 import app.domain.errors as domain_errors
 from app.api.errors import PROBLEMS
 from app.domain.errors import BundleError, FacetwinError, NoReferencesError, StorageError
 from app.runtime import Runtime, SelfTest
+from app.services.verification import Verification
 from app.settings import Settings
 from tests.api.service import Service, open_dummy_runtime
 from tests.dummy_pipeline import photo
@@ -174,3 +174,19 @@ def test_a_failed_self_test_is_not_ready(settings: Settings) -> None:
 
     assert body["self_test"] == {"ok": False, "detail": "cosine 0.2"}
     json.dumps(body, allow_nan=False)
+
+
+@pytest.mark.parametrize("path", ["/verify", "/enroll", "/compare", "/detect"])
+def test_a_model_that_failed_its_self_test_neither_compares_nor_stores(
+    settings: Settings, path: str
+) -> None:
+    def failing(settings: Settings) -> Runtime:
+        return replace(open_dummy_runtime(settings), self_test=SelfTest(False, "cosine 0.2"))
+
+    fields = {"/enroll": ("files",), "/compare": ("source", "target")}.get(path, ("file",))
+    files = [(field, ("a.jpg", photo("alice"))) for field in fields]
+    with Service(settings, failing) as service:
+        response = service.request("POST", path, files=files)
+        assert response.status_code == 503
+        assert response.json()["code"] == "not_ready"
+        assert service.request("GET", "/subjects").json() == {"subjects": []}

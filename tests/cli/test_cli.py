@@ -115,7 +115,23 @@ def test_a_folder_is_enrolled_and_the_bad_half_is_named(
         "wall.jpg": ["NO_FACE"],
     }
     assert run(["enroll", str(folder / "wall.jpg")]) == 3
-    assert "NO_FACE" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "NO_FACE" in shown
+    assert "1 references" in shown
+
+
+def test_a_missing_photo_does_not_hide_what_became_of_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, result = answer(capsys, "enroll", "missing.jpg", ASTRONAUT)
+    assert (code, result["references"]) == (0, 1)
+    assert [r["filename"] for r in result["rejected"]] == ["missing.jpg"]
+
+
+def test_errors_are_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = answer(capsys, "verify", ASTRONAUT, "--subject", "nobody")
+    assert (code, error["code"]) == (3, "subject_not_found")
+    assert "No subject" in error["detail"]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_landmarks_land_on_the_template() -> None:
     for x, y in landmarks.astype(int):
         pixels[y - 2 : y + 3, x - 2 : x + 3] = 255
     template = AlignmentTemplate(60, POINTS)
-    chip = align(pixels, landmarks, template)
+    chip = align(pixels, landmarks + 0.5, template)
     assert chip.shape == (60, 60, 3)
     for x, y in POINTS.astype(int):
         assert chip[y, x, 0] > 200
@@ -48,8 +48,8 @@ def test_reducing_a_large_face_does_not_alias() -> None:
 def test_shift_is_exact_at_every_reduction() -> None:
     ramp = np.tile(np.linspace(0, 255, 400), (400, 1))
     pixels = np.repeat(ramp[:, :, None], 3, axis=2).astype(np.uint8)
-    whole = align(pixels, POINTS * 2, AlignmentTemplate(60, POINTS))
-    finer = align(pixels, POINTS * 4, AlignmentTemplate(60, POINTS))
+    whole = align(pixels, POINTS * 2 + 0.5, AlignmentTemplate(60, POINTS))
+    finer = align(pixels, POINTS * 4 + 0.5, AlignmentTemplate(60, POINTS))
     # The chip's column x lies at 2x in the one and at 4x in the other photo.
     assert whole[30, 40, 0] == pytest.approx(ramp[0, 80], abs=1.5)
     assert finer[30, 40, 0] == pytest.approx(ramp[0, 160], abs=1.5)

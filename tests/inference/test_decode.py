@@ -131,6 +131,34 @@ PNG = pictures.encode(quadrants(), ".png")
 WEBP = pictures.encode(quadrants(), ".webp")
 
 
+def test_palette_and_colour_transparency_is_white() -> None:
+    """A PNG whose only colour is declared transparent by a tRNS chunk."""
+    for colour, palette, clear in (
+        (3, b"\x00\x00\x00", b"\x00"),
+        (2, b"", b"\x00" * 6),
+    ):
+        photo = decode(pictures.transparent_png(colour, palette, clear), LIMITS)
+        assert photo.pixels.min() == 255, colour
+
+
+def test_a_jpeg_with_countless_scans_is_refused_before_decoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = (pictures.FIXTURES / "progressive.jpg").read_bytes()
+    last = file.rindex(b"\xff\xda")
+    scan = file[last:-2]
+    assert decode(file[:-2] + scan * 5 + b"\xff\xd9", LIMITS).width == 96
+    monkeypatch.setattr(cv2, "imdecode", refuse_to_decode)
+    with pytest.raises(InvalidImageError, match="scans"):
+        decode(file[:-2] + scan * 600 + b"\xff\xd9", LIMITS)
+
+
+def test_what_follows_the_end_of_a_jpeg_is_not_counted() -> None:
+    """Phones append depth maps and videos."""
+    appended = pictures.encode(quadrants()) + b"\xff\xda\x00\x02" * 500
+    assert decode(appended, LIMITS).width == 60
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [

@@ -20,10 +20,22 @@ def projected(yaw: float, pitch: float, roll: float, size: float = 50) -> NDArra
 
 
 @pytest.mark.parametrize(
-    "pose", [(0, 0, 0), (30, 0, 0), (-30, 0, 0), (0, 25, 0), (0, -25, 0), (0, 0, 40), (20, 10, -15)]
+    "pose",
+    [
+        (0, 0, 0),
+        (30, 0, 0),
+        (-30, 0, 0),
+        (0, 25, 0),
+        (0, -25, 0),
+        (0, 0, 40),
+        (20, 10, -15),
+        (30, 30, 0),
+        (45, 30, 20),
+        (-40, -20, 35),
+    ],
 )
 def test_pose_is_recovered(pose: tuple[float, float, float]) -> None:
-    assert head_pose(projected(*pose)) == pytest.approx(pose, abs=4)
+    assert head_pose(projected(*pose)) == pytest.approx(pose, abs=0.01)
 
 
 TEMPLATE = AlignmentTemplate(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -56,6 +57,42 @@ def test_a_wrong_golden_embedding_fails_the_self_test(bundle: Bundle) -> None:
     ok, detail = Pipeline(other, engines=1, limits=DecodeLimits()).self_test()
     assert not ok
     assert str(GOLDEN_COSINE) in detail
+
+
+def test_the_self_test_runs_on_every_engine(bundle: Bundle) -> None:
+    pipeline = Pipeline(bundle, engines=3, limits=DecodeLimits())
+    engines = [pipeline._engines.get() for _ in range(3)]
+    broken = engines[0]
+    for engine in engines:
+        pipeline._engines.put(engine)
+    assert pipeline.self_test()[0]
+    broken.embed = engines[1].detect  # type: ignore[assignment]
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the broken engine raises
+        pipeline.self_test()
+
+
+def test_a_bundle_without_golden_images_fails_the_self_test(bundle: Bundle) -> None:
+    bare = replace(bundle, golden=())
+    ok, detail = Pipeline(bare, engines=1, limits=DecodeLimits()).self_test()
+    assert not ok
+    assert "no golden images" in detail
+
+
+@pytest.mark.parametrize("border", range(0, 40, 8))
+def test_landmarks_do_not_move_with_the_size_of_the_frame(pipeline: Pipeline, border: int) -> None:
+    wide = cv2.copyMakeBorder(ASTRONAUT, 0, border, 0, border, cv2.BORDER_REPLICATE)
+    shift = (
+        analyze(pipeline, wide.astype(np.uint8)).face.landmarks.as_array()
+        - analyze(pipeline, ASTRONAUT).face.landmarks.as_array()
+    )
+    assert np.abs(shift).max() < 0.05 * 43  # a twentieth of the distance between the eyes
+
+
+def test_a_mirrored_photo_has_mirrored_landmarks(pipeline: Pipeline) -> None:
+    own = analyze(pipeline, HOPPER).face.landmarks.as_array()
+    mirrored = analyze(pipeline, np.ascontiguousarray(HOPPER[:, ::-1])).face.landmarks.as_array()
+    back = mirrored[[1, 0, 2, 4, 3]] * [-1, 1] + [HOPPER.shape[1], 0]
+    assert np.abs(back - own).mean() < 0.05 * 85
 
 
 def test_embeddings_have_unit_length(pipeline: Pipeline) -> None:

@@ -132,6 +132,13 @@ def test_another_face_is_an_outlier_and_still_enrolled(session: Session) -> None
     assert first.enrolled[0].quality.reasons == ()
 
 
+def test_a_stranger_among_the_photos_of_one_enrolment_is_an_outlier(session: Session) -> None:
+    photos = [photo("alice", 1), photo("eve"), photo("alice", 2), photo("alice", 3)]
+    result = session.enroll("alice", *photos)
+    found = {e.filename: [r.code for r in e.quality.reasons] for e in result.enrolled}
+    assert found == {"0.jpg": [], "1.jpg": [ReasonCode.OUTLIER], "2.jpg": [], "3.jpg": []}
+
+
 def test_advisory_findings_do_not_reject(session: Session) -> None:
     (enrolled,) = session.enroll("alice", photo("alice", quality=0.5)).enrolled
     assert [r.code for r in enrolled.quality.reasons] == [ReasonCode.TOO_DARK]

@@ -16,7 +16,8 @@ def test_a_subject_and_its_images(world: World, session: Session) -> None:
     assert {i.image_id for i in images} == {e.image_id for e in result.enrolled}
     for image in images:
         assert image == session.gallery.image("ALICE", image.image_id)
-        data = session.gallery.image_path("alice", image.image_id).read_bytes()
+        filename, data = session.gallery.image_content("alice", image.image_id)
+        assert filename == image.filename
         assert hashlib.sha256(data).hexdigest() == image.sha256
         assert (image.source, image.filename) == ("upload", f"{image.image_id}.jpg")
         assert image.face is not None
@@ -28,7 +29,11 @@ def test_what_does_not_exist_is_not_found(world: World, session: Session) -> Non
     for call in (session.gallery.subject, session.gallery.delete_subject):
         with pytest.raises(SubjectNotFoundError):
             call("bob")
-    for method in (session.gallery.image, session.gallery.image_path, session.gallery.delete_image):
+    for method in (
+        session.gallery.image,
+        session.gallery.image_content,
+        session.gallery.delete_image,
+    ):
         with pytest.raises(ImageNotFoundError):
             method("alice", "0" * 32)
         with pytest.raises(SubjectNotFoundError):
@@ -36,7 +41,7 @@ def test_what_does_not_exist_is_not_found(world: World, session: Session) -> Non
     _, (image,) = session.gallery.subject("alice")
     (world.images / "alice" / image.filename).unlink()
     with pytest.raises(ImageNotFoundError):
-        session.gallery.image_path("alice", image.image_id)
+        session.gallery.image_content("alice", image.image_id)
 
 
 def test_an_image_of_another_subject_is_not_found(session: Session) -> None:

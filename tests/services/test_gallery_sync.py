@@ -6,7 +6,7 @@ import pytest
 from app.domain.entities import FacePolicy, ReasonCode
 from app.domain.errors import StorageError
 from app.services.enrollment import Upload
-from app.services.gallery import SyncReport
+from app.services.gallery import Gallery, SyncReport
 from tests.dummy_pipeline import DummyPipeline, photo
 from tests.services.world import Session, World
 
@@ -263,3 +263,13 @@ def test_a_lost_database_is_rebuilt_from_the_folder(world: World, session: Sessi
     again, report = world.restart()
     assert counts(report) == (1, 0, 1, 0)
     assert again.verify("alice", photo("alice", "probe")).verdict.verified
+
+
+def test_the_face_policy_holds_for_folder_photos_too(world: World) -> None:
+    world.put("duo/a.jpg", photo("alice", faces=2))
+    session = world.open()
+    single = Gallery(
+        session.database, world.images, session.pipeline, folder_policy=FacePolicy.SINGLE
+    )
+    (skipped,) = single.sync().skipped
+    assert [reason.code for reason in skipped.reasons] == [ReasonCode.MULTIPLE_FACES]

@@ -40,6 +40,29 @@ def test_equal_error_rate_by_hand() -> None:
     assert equal_error_rate(scores(-1, 0), scores(1, 2)) == 1
 
 
+def test_ties_meet_in_the_middle() -> None:
+    assert equal_error_rate(scores(1, 1), scores(1, 1)) == 0.5
+
+
+def test_no_false_match_does_not_prove_a_rate_of_zero() -> None:
+    trials = np.full((20, 20), 5.0)
+    found = pair_rate_interval(np.zeros((20, 20)), trials, bootstrap_weights(20, 100, 1))
+    assert found.value == found.low == 0
+    assert found.high == pytest.approx(-np.log(0.025) / 200)
+
+
+def test_the_interval_covers_what_it_promises_for_skewed_rates() -> None:
+    """Errors of few people: the true rate lies inside at least as often as plain percentiles."""
+    generator = np.random.default_rng(8)
+    inside = 0
+    for round_ in range(150):
+        rates = generator.gamma(0.3, 0.1 / 0.3, size=40).clip(0, 1)
+        hits = generator.binomial(200, rates).astype(np.float64)
+        found = identity_rate_interval(hits, np.full(40, 200.0), bootstrap_weights(40, 400, round_))
+        inside += found.low <= 0.1 <= found.high
+    assert inside / 150 > 0.88
+
+
 def test_each_bootstrap_round_draws_as_many_identities_as_there_are() -> None:
     weights = bootstrap_weights(7, 50, seed=1)
     assert weights.shape == (50, 7)
@@ -53,8 +76,10 @@ def test_a_pair_rate_and_its_interval() -> None:
     trials = np.full((identities, identities), 10.0)
     np.fill_diagonal(trials, 0)
     hits = generator.random((identities, identities, 10)) < 0.1
-    first, second, _ = np.nonzero(hits & (trials > 0)[:, :, None])
-    found = pair_rate_interval((first, second), trials, bootstrap_weights(identities, 500, 1))
+    counts = hits.sum(axis=2) * (trials > 0)
+    found = pair_rate_interval(
+        counts.astype(np.float64), trials, bootstrap_weights(identities, 500, 1)
+    )
     assert found.value == pytest.approx(0.1, abs=0.01)
     assert found.low < 0.1 < found.high
     # Even where nothing depends on the person it is not narrower than for 35,400 coin tosses.

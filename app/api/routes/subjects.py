@@ -4,8 +4,10 @@ These calls only touch the database and files, so they run on the framework's ow
 never wait behind inference.
 """
 
+from mimetypes import guess_type
+
 from fastapi import APIRouter, status
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 
 from app.api.answers import image_answer, subject_answer, subject_detail_answer
 from app.api.dependencies import RuntimeDep
@@ -52,17 +54,18 @@ def get_image(subject: str, image_id: str, runtime: RuntimeDep) -> ImageOut:
 @router.get(
     "/{subject}/images/{image_id}/content",
     summary="The photo of a reference",
-    response_class=FileResponse,
+    response_class=Response,
     responses={
-        200: {"content": {"image/jpeg": {}}, "description": "The stored JPEG file."},
+        200: {"content": {"image/*": {}}, "description": "The stored file."},
         **problems(*_IMAGE_PROBLEMS),
     },
 )
-def get_image_content(subject: str, image_id: str, runtime: RuntimeDep) -> FileResponse:
-    """The stored photo: upright, without metadata."""
-    path = runtime.gallery.image_path(subject, image_id)
+def get_image_content(subject: str, image_id: str, runtime: RuntimeDep) -> Response:
+    """The photo: upright, without metadata if it was sent, as it is if found in the folder."""
+    filename, photo = runtime.gallery.image_content(subject, image_id)
+    kind, _ = guess_type(filename)
     # A face must not linger in a shared cache after its person was deleted.
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return Response(photo, media_type=kind, headers={"Cache-Control": "no-store"})
 
 
 @router.delete(

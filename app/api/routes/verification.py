@@ -27,6 +27,7 @@ _PHOTO_PROBLEMS = (
     "image_too_large",
     "unsupported_media_type",
     "overloaded",
+    "not_ready",
 )
 _FACE_PROBLEMS = (*_PHOTO_PROBLEMS, "no_face", "multiple_faces", "unsupported_fmr")
 
