@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from app import __version__
 from app.api.access import AccessMiddleware
 from app.api.body_limit import BodyLimitMiddleware
-from app.api.dependencies import DOCUMENTED_KEYS, require_ready
+from app.api.dependencies import DOCUMENTED_KEYS, refuse_query, require_ready
 from app.api.errors import install_error_handlers
 from app.api.openapi import complete_openapi
 from app.api.request_context import RequestContextMiddleware
@@ -48,8 +48,9 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, open),
     )
+    checks = [Depends(refuse_query), Depends(require_ready)]
     for routes in (verification, enrollment):
-        app.include_router(routes.router, dependencies=[*DOCUMENTED_KEYS, Depends(require_ready)])
+        app.include_router(routes.router, dependencies=[*DOCUMENTED_KEYS, *checks])
     app.include_router(subjects.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(operations.router)
     install_error_handlers(app)
@@ -91,6 +92,7 @@ def _lifespan(
                 model=runtime.pipeline.version,
                 self_test=runtime.self_test.ok,
                 threads=settings.inference_threads,
+                skipped_files=len(runtime.skipped),
             )
             yield State(settings=settings, metrics=metrics, runtime=runtime, pool=pool)
         finally:

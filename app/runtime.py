@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from app.domain.errors import StorageError
+from app.domain.errors import StorageError, UnsupportedFmrError
 from app.domain.ports import FacePipeline
 from app.inference.bundle import load_active
 from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
 from app.services.enrollment import Enrollment
-from app.services.gallery import Gallery
+from app.services.gallery import Gallery, SkippedFile
 from app.services.verification import Verification
 from app.settings import Settings
 from app.storage.database import Database
@@ -44,6 +44,8 @@ class Runtime:
     enrollment: Enrollment
     verification: Verification
     self_test: SelfTest
+    skipped: tuple[SkippedFile, ...] = ()
+    """What lay in the folder at start and could not become a reference."""
     _resources: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def close(self) -> None:
@@ -63,7 +65,7 @@ def open_runtime(settings: Settings, *, progress: Progress | None = None) -> Run
         StorageError: If the folders or the database can't be used.
     """
     with ExitStack() as resources:
-        return _open(settings, progress, resources)
+        return _open(settings, _load(settings), progress, resources)
 
 
 def open_serving_runtime(settings: Settings, *, progress: Progress | None = None) -> Runtime:
@@ -73,18 +75,30 @@ def open_serving_runtime(settings: Settings, *, progress: Progress | None = None
         StorageError: If another process serves it.
     """
     with ExitStack() as resources:
+        pipeline = _load(settings)
         _make_folders(settings)
         resources.enter_context(_ServingLock(settings))
-        return _open(settings, progress, resources)
+        return _open(settings, pipeline, progress, resources)
 
 
-def _open(settings: Settings, progress: Progress | None, resources: ExitStack) -> Runtime:
-    _make_folders(settings)
-    # Loaded first: without a bundle nothing else is touched.
+def _load(settings: Settings) -> Pipeline:
+    """Load the active bundle, first of all: without one nothing else is touched."""
     limits = DecodeLimits(settings.max_image_bytes, settings.max_image_pixels)
     pipeline = Pipeline(
         load_active(settings.model_dir), engines=settings.inference_threads, limits=limits
     )
+    if not pipeline.decider.calibration.supports(settings.max_fmr):
+        raise UnsupportedFmrError(
+            f"FACETWIN_MAX_FMR={settings.max_fmr:g} is stricter than the model "
+            f"{pipeline.version} can price."
+        )
+    return pipeline
+
+
+def _open(
+    settings: Settings, pipeline: Pipeline, progress: Progress | None, resources: ExitStack
+) -> Runtime:
+    _make_folders(settings)
     self_test = SelfTest(*pipeline.self_test())
     database = Database(settings.database_url)
     resources.callback(database.close)
@@ -96,7 +110,7 @@ def _open(settings: Settings, progress: Progress | None, resources: ExitStack) -
         max_image_bytes=settings.max_image_bytes,
         folder_policy=settings.face_policy,
     )
-    gallery.sync(progress)
+    report = gallery.sync(progress)
     return Runtime(
         settings=settings,
         pipeline=pipeline,
@@ -105,6 +119,7 @@ def _open(settings: Settings, progress: Progress | None, resources: ExitStack) -
         enrollment=Enrollment(gallery, pipeline, settings.max_fmr),
         verification=Verification(gallery, pipeline),
         self_test=self_test,
+        skipped=report.skipped,
         _resources=resources.pop_all(),
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app import runtime
-from app.domain.errors import ModelNotFoundError, StorageError
+from app.domain.errors import ModelNotFoundError, StorageError, UnsupportedFmrError
 from app.runtime import open_runtime, open_serving_runtime
 from app.settings import Settings
 from tests.dummy_pipeline import DummyPipeline, photo
@@ -33,11 +33,19 @@ def test_without_a_bundle_the_message_names_the_file(settings: Settings) -> None
         open_runtime(settings)
 
 
+@pytest.mark.usefixtures("_dummy_bundle")
 def test_a_folder_that_cannot_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "application_data").write_text("in the way")
 
     with pytest.raises(StorageError, match="FACETWIN_APPLICATION_DATA_DIR"):
         open_runtime(settings)
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+def test_a_rate_that_no_bucket_can_price_is_refused_at_start(settings: Settings) -> None:
+    with pytest.raises(UnsupportedFmrError, match="FACETWIN_MAX_FMR"):
+        open_runtime(settings.model_copy(update={"max_fmr": 1e-9}))
+    assert not settings.images_dir.exists()
 
 
 @pytest.mark.usefixtures("_dummy_bundle")

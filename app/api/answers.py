@@ -15,15 +15,17 @@ from app.api.schemas import (
     ReasonOut,
     ReferenceScoreOut,
     RejectedOut,
+    SkippedOut,
     SubjectDetailOut,
     SubjectOut,
+    SubjectsOut,
     VerdictOut,
     VotesOut,
 )
 from app.domain.entities import Quality, Reason
 from app.domain.ports import DetectedFaces, FacePipeline
 from app.services.enrollment import EnrollmentResult
-from app.services.gallery import ReferenceInfo, SubjectSummary
+from app.services.gallery import ReferenceInfo, SkippedFile, SubjectSummary
 from app.services.verification import VerificationResult
 
 
@@ -111,6 +113,18 @@ def _scores(result: VerificationResult) -> list[ReferenceScoreOut]:
 def subject_answer(summary: SubjectSummary) -> SubjectOut:
     """A person of the gallery."""
     return SubjectOut.model_validate(summary)
+
+
+def subjects_answer(
+    summaries: Iterable[SubjectSummary], skipped: Iterable[SkippedFile]
+) -> SubjectsOut:
+    """Everyone in the gallery, and the photos in the folder that nobody is compared with."""
+    return SubjectsOut(
+        subjects=[subject_answer(summary) for summary in summaries],
+        skipped=[
+            SkippedOut(path=file.path, reasons=reasons_answer(file.reasons)) for file in skipped
+        ],
+    )
 
 
 def subject_detail_answer(

@@ -16,6 +16,7 @@ from app.api.state import (
     runtime_of,
     settings_of,
 )
+from app.domain.errors import InvalidRequestError
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
 from app.runtime import Runtime
@@ -55,6 +56,18 @@ async def require_ready(request: Request) -> None:
     self_test = runtime_of(request).self_test
     if not self_test.ok:
         raise NotReadyError(f"The model failed its self-test: {self_test.detail}.")
+
+
+async def refuse_query(request: Request) -> None:
+    """Refuse options in the URL, which would be ignored: they are form fields.
+
+    Raises:
+        InvalidRequestError: If there is a query.
+    """
+    for name in request.query_params:
+        raise InvalidRequestError(
+            f"Send {name} as a form field, not in the URL: with curl, -F {name}=...", field=name
+        )
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from app.api.errors import PROBLEM_MEDIA_TYPE, PROBLEMS, problem_type
-from app.api.schemas import ProblemOut
+from app.api.problem_schemas import ProblemOut
 
 _SCHEMA: Final = "Problem"
 

@@ -204,10 +204,20 @@ class SubjectOut(Answer):
     created_at: str = Field(description="ISO 8601, UTC.", examples=["2026-11-20T09:30:00Z"])
 
 
+class SkippedOut(Answer):
+    """A file in the folder that could not become a reference, and why."""
+
+    path: str = Field(description="Relative to verification_images.", examples=["anna/wall.jpg"])
+    reasons: list[ReasonOut]
+
+
 class SubjectsOut(Answer):
     """Everyone in the gallery."""
 
     subjects: list[SubjectOut]
+    skipped: list[SkippedOut] = Field(
+        description="What lay in the folder at the last start and could not become a reference."
+    )
 
 
 class ImageOut(Answer):
@@ -267,27 +277,3 @@ class VersionOut(Answer):
     name: Literal["facetwin"] = "facetwin"
     version: str = Field(examples=["0.1.0"])
     model: ModelOut
-
-
-class FieldErrorOut(BaseModel):
-    """A parameter that was not accepted."""
-
-    field: str
-    message: str
-
-
-class ProblemOut(BaseModel):
-    """RFC 9457 problem document; some codes add members of their own."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = Field(description="What happened and what to do, for a person.")
-    instance: str = Field(description="The path that was called.")
-    code: str = Field(description="Stable name of the problem, for programs.")
-    request_id: str
-    errors: list[FieldErrorOut] = Field(
-        default_factory=list, description="With `invalid_request`: the parameters in question."
-    )
-
-    model_config = ConfigDict(extra="allow")

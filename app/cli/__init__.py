@@ -58,7 +58,9 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.Abort:
         print_error("Interrupted.")
     except typer.TyperException as error:
-        print_error(getattr(error, "message", str(error)))
+        # Usage errors name the argument in their formatted message.
+        message = getattr(error, "format_message", error.__str__)()
+        print_error(message or "Something is missing. Add --help to see what.")
     except Exception:  # noqa: BLE001 - Python's own exit code for a crash, 1, means "no match" here
         traceback.print_exc()
     return ERROR

@@ -1,5 +1,6 @@
 """`facetwin enroll` and `facetwin subjects`."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +9,8 @@ from uuid import uuid4
 import typer
 from rich.markup import escape
 
-from app.api.answers import enroll_answer, subject_answer
-from app.api.schemas import DeletedOut, SubjectsOut
+from app.api.answers import enroll_answer, subjects_answer
+from app.api.schemas import DeletedOut
 from app.cli.options import (
     AsJson,
     Faces,
@@ -104,14 +105,20 @@ def _print_enrollment(result: EnrollmentResult) -> None:
 
 @subjects.command("list")
 def list_subjects(as_json: AsJson = False) -> None:
-    """Everyone in the gallery."""
+    """Everyone in the gallery, and the files in the folder that could not be used."""
     with opened_runtime() as runtime:
-        found = runtime.gallery.subjects()
+        found, skipped = runtime.gallery.subjects(), runtime.skipped
     if as_json:
-        print_json(SubjectsOut(subjects=[subject_answer(summary) for summary in found]))
-    else:
-        rows = [(s.subject, str(s.references), s.created_at) for s in found]
-        print_table(("subject", "references", "since"), rows)
+        print_json(subjects_answer(found, skipped))
+        return
+    rows = [(s.subject, str(s.references), s.created_at) for s in found]
+    print_table(("subject", "references", "since"), rows)
+    for file in skipped:
+        for reason in file.reasons:
+            print_line(
+                f"  [yellow]skipped[/yellow] {escape(file.path)}: {reason.code.value} "
+                f"{escape(reason.message)}"
+            )
 
 
 @subjects.command("delete")
@@ -121,6 +128,8 @@ def delete_subject(
     as_json: AsJson = False,
 ) -> None:
     """Remove a person: rows, embeddings and photos."""
+    if not yes and not sys.stdin.isatty():
+        raise InvalidRequestError("Pass --yes to delete without being asked.")
     if not yes:
         typer.confirm(f"Delete all photos and embeddings of {subject}?", abort=True, err=True)
     with opened_runtime() as runtime:

@@ -1,14 +1,15 @@
 """Options that several commands share, and the runtime behind them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
 
-from app.cli.output import progress_bar
+from app.cli.output import print_note, progress_bar
 from app.domain.decisions import (
     SEED_DETECTION_THRESHOLD,
     SEED_VERIFICATION_THRESHOLD,
@@ -39,6 +40,10 @@ DataDir = Annotated[
 ]
 
 
+_OTHERS: Final = {"FACETWIN_RESEARCH_DATA"}
+"""Variables that are not settings: the tests on research data read it."""
+
+
 class UnreadableFileError(InvalidRequestError):
     """A photo that was named can't be read."""
 
@@ -49,10 +54,16 @@ def read_settings(**given: Any) -> Settings:
     Raises:
         InvalidRequestError: If a variable has a value that is not allowed.
     """
+    known = {f"FACETWIN_{name.upper()}" for name in Settings.model_fields} | _OTHERS
+    for name in sorted(name for name in os.environ if name.startswith("FACETWIN_")):
+        if name not in known:
+            print_note(f"warning: {name} is not a setting of Facetwin")
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        # The default of a setting that follows from a wrong one is not a problem of its own.
+        wrong = [e for e in error.errors() if e["type"] != "default_factory_not_called"]
+        problems = "; ".join(_problem(item["loc"], item["msg"]) for item in wrong)
         raise InvalidRequestError(problems) from None
 
 

@@ -47,6 +47,11 @@ class Calibration:
 
     buckets: Mapping[str, Sequence[OperatingPoint]]
 
+    def supports(self, max_fmr: float) -> bool:
+        """Whether the rate can be priced for any number of references."""
+        points = (point for bucket in self.buckets.values() for point in bucket)
+        return any(_within(point, max_fmr) for point in points)
+
     def operating_point(self, max_fmr: float, references: int) -> OperatingPoint:
         """The laxest calibrated point whose target does not exceed `max_fmr`.
 
@@ -61,7 +66,7 @@ class Calibration:
         """
         bucket = bucket_of(references)
         points = self.buckets.get(bucket, ())
-        allowed = [p for p in points if p.target_fmr <= max_fmr * (1 + 1e-9)]
+        allowed = [p for p in points if _within(p, max_fmr)]
         if not allowed:
             supported = min((p.target_fmr for p in points), default=None)
             message = (
@@ -74,6 +79,10 @@ class Calibration:
                 message, max_fmr=max_fmr, references=references, strictest_supported=supported
             )
         return max(allowed, key=lambda p: p.target_fmr)
+
+
+def _within(point: OperatingPoint, max_fmr: float) -> bool:
+    return point.target_fmr <= max_fmr * (1 + 1e-9)
 
 
 def bucket_of(references: int) -> str:

@@ -62,7 +62,8 @@ def active_version(model_dir: Path) -> str:
         version = (model_dir / ACTIVE).read_text("utf-8").strip()
     except FileNotFoundError:
         raise ModelNotFoundError(
-            f"No model is active: {model_dir / ACTIVE} is missing. It holds the name of a bundle."
+            f"No model is active: {(model_dir / ACTIVE).absolute()} is missing. Start from the "
+            "folder of Facetwin, or set FACETWIN_MODEL_DIR to its folder model."
         ) from None
     if version not in list_versions(model_dir):
         raise ModelNotFoundError(

@@ -21,6 +21,9 @@ from app.inference.litert import Network
 _CELL: Final = 12
 _STRIDE: Final = 2
 _BATCHES: Final = (1, 2, 4, 8, 16, 32, 64)
+_OVERLAP: Final = _CELL - _STRIDE
+_BAND_PIXELS: Final = 80_000
+"""Pixels of a pyramid level that are scanned at once; 640x480 photos fit whole."""
 _GRAY: Final = (127, 127, 127)
 
 
@@ -105,7 +108,7 @@ class Detector:
 
     def _propose_level(self, level: _Level) -> Floats:
         """Rows of box, odds and offsets (n, 9) in photo pixels."""
-        offsets, odds = self._proposal(_normalized(level.pixels)[None])
+        offsets, odds = self._scan(level.pixels)
         row, column = np.nonzero(odds[0, :, :, 1] > self.settings.thresholds[0])
         corner = np.stack([column, row], axis=1).astype(np.float32) * _STRIDE
         cells = np.concatenate([corner, corner + _CELL], axis=1) / np.tile(level.scale, 2)
@@ -113,6 +116,21 @@ class Detector:
         rows = np.concatenate([cells, score, offsets[0, row, column]], axis=1)
         rows = rows.astype(np.float32)
         return rows[b.suppress(rows[:, :5], self.settings.overlaps[0])]
+
+    def _scan(self, pixels: Pixels) -> tuple[Floats, Floats]:
+        """Box offsets (1, h', w', 4) and face odds (1, h', w', 2) at every place of the window.
+
+        A large level is scanned in bands, which bounds the memory and changes no result: bands
+        begin at multiples of the stride and overlap by what the window is larger than the stride.
+        """
+        height, width = pixels.shape[:2]
+        step = (max(_CELL, _BAND_PIXELS // width) - _OVERLAP) // _STRIDE * _STRIDE
+        bands = [
+            self._proposal(_normalized(pixels[start : start + step + _OVERLAP])[None])
+            for start in range(0, height - _OVERLAP, step)
+        ]
+        offsets, odds = (np.concatenate(parts, axis=1) for parts in zip(*bands, strict=True))
+        return offsets, odds
 
     def _refine(self, levels: Sequence[_Level], candidates: Floats) -> Floats:
         offsets, odds = self._in_batches(self._refinement, _crops(levels, candidates, 24), 2)
@@ -122,15 +140,19 @@ class Detector:
         return b.squared(refined[b.suppress(refined, self.settings.overlaps[2])])
 
     def _finish(self, levels: Sequence[_Level], candidates: Floats) -> list[Face]:
-        crops = _crops(levels, candidates, 48)
-        offsets, points, odds = self._in_batches(self._output, crops, 3)
+        offsets, _, odds = self._in_batches(self._output, _crops(levels, candidates, 48), 3)
         sure = odds[:, 1] > self.settings.thresholds[2]
         squares = np.concatenate([candidates[sure, :4], odds[sure, 1:]], axis=1)
-        corner, size = squares[:, None, :2], b.sizes(squares)[:, None]
-        landmarks = points[sure].reshape(-1, 2, 5).transpose(0, 2, 1) * size + corner
-        final = b.refined(squares, offsets[sure])
-        kept = b.suppress_nested(final, self.settings.overlaps[3])
-        return [_face(final[i], landmarks[i]) for i in kept]
+        boxes = b.refined(squares, offsets[sure])
+        boxes = boxes[b.suppress_nested(boxes, self.settings.overlaps[3])]
+        landmarks = self._landmarks(levels, b.squared(boxes))
+        return [_face(*row) for row in zip(boxes, landmarks, strict=True)]
+
+    def _landmarks(self, levels: Sequence[_Level], squares: Floats) -> Floats:
+        """Five points on each face, (n, 5, 2): a second look, now that the face is well framed."""
+        _, points, _ = self._in_batches(self._output, _crops(levels, squares, 48), 3)
+        fractions = points.reshape(-1, 2, 5).transpose(0, 2, 1)
+        return fractions * b.sizes(squares)[:, None] + squares[:, None, :2]
 
     @staticmethod
     def _in_batches(network: Network, crops: Floats, outputs: int) -> list[Floats]:

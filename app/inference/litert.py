@@ -12,9 +12,9 @@ from app.domain.errors import BundleError
 
 Shape = tuple[int, ...]
 
-DEFAULT_BUDGET: Final = 600_000
+DEFAULT_BUDGET: Final = 500_000
 """Holds the pyramids of three photo sizes around 640x480, or of one of 1280x720. A proposal
-network takes about 100 bytes an element (measured), so this is about 60 MB a thread."""
+network takes about 100 bytes an element (measured), so this is about 50 MB a thread."""
 
 
 class Network:

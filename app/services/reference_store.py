@@ -104,7 +104,7 @@ class ReferenceStore:
         with self._database.write() as rows:
             subject = _existing(rows, key)
             images = rows.images(subject.id, self._fingerprint)
-            paths = {image.path for image, _ in images}.union(self._files.photos_of(key))
+            paths = {image.path for image, _ in images}.union(self._files.belongings_of(key))
             rows.remove_subject(subject.id)
             rows.remove_skipped(paths)
             rows.add_pending_removals(paths)
@@ -234,14 +234,14 @@ class ReferenceStore:
 
     def _drop_folders(self, rows: GalleryWriter, paths: Sequence[str]) -> None:
         """Delete the empty folders of subjects that do not exist (any more)."""
-        for folder in _folders(paths):
-            if rows.subject(folder.casefold()) is None:
+        for folder in sorted(_folders(paths), key=len, reverse=True):
+            if rows.subject(PurePosixPath(folder).parts[0].casefold()) is None:
                 self._files.drop_folder(folder)
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """The subject folders of these photos, the root left out."""
-    return {str(PurePosixPath(path).parent) for path in paths} - {"."}
+    """The folders of these photos, and the folders around those, the root left out."""
+    return {str(folder) for path in paths for folder in PurePosixPath(path).parents} - {"."}
 
 
 def utc_now() -> str:

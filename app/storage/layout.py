@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from app.domain.errors import StorageError
+from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT, is_subject_name
 from app.storage.records import FileStamp
 
-IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _STAGED: Final = ".incoming-"
 _CAUSES: Final = {
     errno.ENOSPC: "the disk is full",
@@ -91,15 +91,25 @@ class FolderLayout:
             tuple(sorted(files, key=lambda f: f.path)), tuple(folders), tuple(refused)
         )
 
-    def photos_of(self, key: str) -> list[str]:
-        """Paths of all photos that lie in the folders of a subject, usable or not."""
+    def belongings_of(self, key: str) -> list[str]:
+        """Paths of all that has to go with a subject: everything in its folders, whatever it is.
+
+        The subject `default` has no folder of its own; of it, only the photos in the root go.
+        """
         with file_errors("The subject's folder can't be read"):
-            return [
-                _join(folder, entry.name)
-                for folder in self._folders_of(key)
-                for entry in self._photos(folder)
-                if _is_text(entry.name)
-            ]
+            if key == DEFAULT_SUBJECT:
+                return [entry.name for entry in self._photos("") if _is_text(entry.name)]
+            found = (p for folder in self._folders_of(key) for p in self._inside(folder))
+            return [path for path in found if _is_text(path)]
+
+    def _inside(self, folder: str) -> Iterator[str]:
+        """Files and links in a folder and below; links are not followed."""
+        for entry in self._entries(folder):
+            path = _join(folder, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._inside(path)
+            else:
+                yield path
 
     def folder_for(self, name: str) -> str:
         """The folder of a subject, relative to the root: an existing one in any spelling first."""

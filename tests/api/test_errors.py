@@ -189,4 +189,11 @@ def test_a_model_that_failed_its_self_test_neither_compares_nor_stores(
         response = service.request("POST", path, files=files)
         assert response.status_code == 503
         assert response.json()["code"] == "not_ready"
-        assert service.request("GET", "/subjects").json() == {"subjects": []}
+        assert service.request("GET", "/subjects").json() == {"subjects": [], "skipped": []}
+
+
+@pytest.mark.parametrize("path", ["/verify", "/enroll", "/compare", "/detect"])
+def test_options_in_the_url_are_refused_instead_of_ignored(service: Service, path: str) -> None:
+    response = service.request("POST", f"{path}?subject=bob", files={"file": photo("alice")})
+    body = check_problem(response, "invalid_request")
+    assert "form field" in body["detail"]

@@ -27,7 +27,7 @@ def test_all_rejected_changes_nothing(service: Service) -> None:
     assert answer["rejected"][0]["filename"] == "0.jpg"
     assert answer["rejected"][0]["reasons"][0]["code"] == "NO_FACE"
     assert service.metric('facetwin_rejections_total{code="NO_FACE"}') == 1
-    assert service.get("/subjects").json() == {"subjects": []}
+    assert service.get("/subjects").json() == {"subjects": [], "skipped": []}
 
 
 def test_a_duplicate_is_rejected(service: Service) -> None:

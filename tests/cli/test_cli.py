@@ -47,7 +47,7 @@ def test_enroll_verify_list_delete(
     code, deleted = answer(capsys, "subjects", "delete", "Eileen", "--yes")
     assert (code, deleted) == (0, {"subject": "Eileen", "deleted": 1})
     assert not list((application_data / "verification_images").rglob("*.jpg"))
-    assert answer(capsys, "subjects", "list")[1] == {"subjects": []}
+    assert answer(capsys, "subjects", "list")[1] == {"subjects": [], "skipped": []}
 
 
 def test_the_seeds_way_copy_photos_and_verify_the_newest_input(
@@ -65,6 +65,25 @@ def test_the_seeds_way_copy_photos_and_verify_the_newest_input(
     os.utime(old)
     os.utime(new, (1, 1))
     assert answer(capsys, "verify")[0] == 1
+
+
+def test_what_the_folder_way_skipped_is_listed(
+    capsys: pytest.CaptureFixture[str], application_data: Path
+) -> None:
+    folder = application_data / "verification_images"
+    (folder / "anna").mkdir(parents=True)
+    (folder / "bad name").mkdir()
+    (folder / "anna" / "wall.jpg").write_bytes(pictures.encode(pictures.blank()))
+    _, listed = answer(capsys, "subjects", "list")
+    found = {s["path"]: s["reasons"][0]["code"] for s in listed["skipped"]}
+    assert found == {"anna/wall.jpg": "NO_FACE", "bad name": "INVALID_IMAGE"}
+    assert run(["subjects", "list"]) == 0
+    assert "anna/wall.jpg" in capsys.readouterr().out
+
+
+def test_a_deletion_in_a_script_says_how_to_confirm(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["subjects", "delete", "anna"]) == 3
+    assert "--yes" in capsys.readouterr().err
 
 
 def test_an_inconclusive_photo_exits_with_2(
@@ -152,6 +171,8 @@ def test_errors_are_json_for_machines(capsys: pytest.CaptureFixture[str]) -> Non
         (["enroll", ASTRONAUT, "--subject", "../x"], "A subject name has"),
         (["model", "show", "gone"], "holds no bundle"),
         (["frobnicate"], "No such command"),
+        (["compare", ASTRONAUT], "Missing argument 'target'"),
+        (["verify", ASTRONAUT, "--max-fmr", "abc"], "--max-fmr"),
         (["verify", "--face-policy", "ugliest"], "ugliest"),
         (["evaluate", "lfw", "--data", "/"], "holds no LFW"),
     ],
@@ -172,7 +193,13 @@ def test_a_bad_setting_is_named(
     monkeypatch.setenv("FACETWIN_MAX_FMR", "7")
     assert run(["subjects", "list"]) == 3
     assert "FACETWIN_MAX_FMR" in capsys.readouterr().err
+    monkeypatch.setenv("FACETWIN_MAX_FMR", "1e-9")
+    assert run(["subjects", "list"]) == 3
+    assert "stricter than the model" in capsys.readouterr().err
     monkeypatch.delenv("FACETWIN_MAX_FMR")
+    monkeypatch.setenv("FACETWIN_MAX_FRM", "1")
+    assert run(["model", "list"]) == 0
+    assert "FACETWIN_MAX_FRM is not a setting" in capsys.readouterr().err
     monkeypatch.setenv("FACETWIN_HOST", "0.0.0.0")
     assert run(["serve"]) == 3
     assert "FACETWIN_API_KEYS" in capsys.readouterr().err

@@ -69,13 +69,21 @@ def test_deleting_a_subject_leaves_nothing_of_it(world: World, session: Session)
         assert b"alice" not in file.read_bytes()
 
 
-def test_other_files_in_the_folder_stay(world: World, session: Session) -> None:
-    notes = world.put("alice/notes.txt", b"")
+def test_nothing_of_a_persons_folder_stays(world: World, session: Session) -> None:
+    elsewhere = world.root / "elsewhere.jpg"
+    elsewhere.write_bytes(photo("alice", 9))
+    for path in ("alice/notes.txt", "alice/old/a.jpg", "alice/.hidden", "alice/a.gif"):
+        world.put(path, b"anything")
+    (world.images / "alice" / "link.jpg").symlink_to(elsewhere)
+    (world.images / "alice" / "linked").symlink_to(world.root)
+    world.put("bob/b.jpg", photo("bob"))
     session.enroll("alice", photo("alice"))
+    session.gallery.sync()
     session.gallery.delete_subject("alice")
-    assert notes.exists()
-    assert session.gallery.sync().skipped == ()
-    assert session.gallery.subjects() == []
+    assert not (world.images / "alice").exists()
+    assert elsewhere.exists()
+    assert world.files() == ["bob/b.jpg"]
+    assert [s.subject for s in session.gallery.subjects()] == ["bob"]
 
 
 def test_deleting_the_default_subject(world: World, session: Session) -> None:

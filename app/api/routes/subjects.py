@@ -9,7 +9,7 @@ from mimetypes import guess_type
 from fastapi import APIRouter, status
 from fastapi.responses import Response
 
-from app.api.answers import image_answer, subject_answer, subject_detail_answer
+from app.api.answers import image_answer, subject_detail_answer, subjects_answer
 from app.api.dependencies import RuntimeDep
 from app.api.openapi import problems
 from app.api.schemas import DeletedOut, ImageOut, SubjectDetailOut, SubjectsOut
@@ -23,7 +23,7 @@ _IMAGE_PROBLEMS = (*_SUBJECT_PROBLEMS, "image_not_found")
 @router.get("", summary="Everyone in the gallery", responses=problems("storage_unavailable"))
 def list_subjects(runtime: RuntimeDep) -> SubjectsOut:
     """Subjects with the number of their references."""
-    return SubjectsOut(subjects=[subject_answer(each) for each in runtime.gallery.subjects()])
+    return subjects_answer(runtime.gallery.subjects(), runtime.skipped)
 
 
 @router.get("/{subject}", summary="One person", responses=problems(*_SUBJECT_PROBLEMS))
