@@ -14,12 +14,16 @@ from app.settings import Settings
 
 
 class _FacetwinHandler(logging.StreamHandler[TextIO]):
-    """The handler that `configure_logging` owns; it follows a redirected standard error."""
+    """The handler that `configure_logging` owns; it writes to what is standard error now."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write to what is standard error now."""
-        self.setStream(sys.stderr)
-        super().emit(record)
+    def __init__(self) -> None:
+        # Not StreamHandler's, which would bind one stream for good.
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error, also after it was redirected."""
+        return sys.stderr
 
 
 def configure_logging(settings: Settings) -> None:
