@@ -53,6 +53,7 @@ def progress_bar(description: str) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_err, transient=True) as progress:
+    hidden = not _err.is_terminal
+    with Progress(*columns, console=_err, transient=True, disable=hidden) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

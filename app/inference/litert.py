@@ -1,7 +1,11 @@
 """LiteRT interpreters: one thread each, one caller at a time, shapes cached within a bound."""
 
+import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -72,12 +76,37 @@ class _Prepared:
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [d["index"] for d in _in_network_order(self._interpreter)]
         self._interpreter.resize_tensor_input(self._input, shape)
-        self._interpreter.allocate_tensors()
+        with _without_banner():
+            self._interpreter.allocate_tensors()
 
     def run(self, batch: Floats) -> list[Floats]:
         self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch, np.float32))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+_first = Lock()
+
+
+@contextmanager
+def _without_banner() -> Iterator[None]:
+    """Hold back the line that LiteRT prints past any logging when its first delegate is made.
+
+    It would stand between JSON logs and before the answers of every command. Errors come as
+    exceptions. The lock is taken once and kept, so only the first interpreter is affected.
+    """
+    if not _first.acquire(blocking=False):
+        yield
+        return
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _in_network_order(interpreter: Any) -> list[Any]:
