@@ -15,6 +15,9 @@ from app.inference.image_header import ImageHeader, read_header
 WORKING_SIDE: Final = 1920
 """Longest side, in pixels, that is looked at; larger photos are reduced while decoding."""
 
+SEARCH_SIDE: Final = 4096
+"""Longest side of a second look, for photos on which no face was found at `WORKING_SIDE`."""
+
 _JPEG_REDUCTIONS: Final = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -40,7 +43,7 @@ class Photo:
     """A decoded photo.
 
     Attributes:
-        pixels: Shape (h, w, 3), uint8, RGB, upright, longest side at most `WORKING_SIDE`.
+        pixels: Shape (h, w, 3), uint8, RGB, upright, reduced to the side that was asked for.
         width: Pixels of the upright original.
         height: Pixels of the upright original.
     """
@@ -55,12 +58,17 @@ class Photo:
         return max(self.width, self.height) / float(max(self.pixels.shape[:2]))
 
 
-def decode(data: bytes, limits: DecodeLimits) -> Photo:
+def decode(data: bytes, limits: DecodeLimits, side: int = WORKING_SIDE) -> Photo:
     """Decode a JPEG, PNG, WebP or BMP file.
 
     EXIF rotation is applied; gray, CMYK and 16-bit images become 8-bit RGB; transparent pixels
     are laid over white (but for the colour that a gray PNG may declare transparent, which OpenCV
     does not tell).
+
+    Args:
+        data: The file.
+        limits: What is accepted.
+        side: Longest side of the result; a larger photo is reduced to it.
 
     Raises:
         ImageTooLargeError: If the file or the stated size is over a limit; nothing is decoded.
@@ -84,15 +92,15 @@ def decode(data: bytes, limits: DecodeLimits) -> Photo:
             height=header.height,
             max_pixels=limits.max_pixels,
         )
-    pixels = _decode_pixels(data, header)
+    pixels = _decode_pixels(data, header, side)
     width, height = header.width, header.height
     if (pixels.shape[1] > pixels.shape[0]) != (width > height):
         width, height = height, width
-    return Photo(_reduce(pixels), width, height)
+    return Photo(_reduce(pixels, side), width, height)
 
 
-def _decode_pixels(data: bytes, header: ImageHeader) -> Pixels:
-    flag = cv2.IMREAD_UNCHANGED if header.alpha else _decode_flag(header)
+def _decode_pixels(data: bytes, header: ImageHeader, side: int) -> Pixels:
+    flag = cv2.IMREAD_UNCHANGED if header.alpha else _decode_flag(header, side)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except (cv2.error, MemoryError):
@@ -104,11 +112,11 @@ def _decode_pixels(data: bytes, header: ImageHeader) -> Pixels:
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _decode_flag(header: ImageHeader) -> int:
+def _decode_flag(header: ImageHeader, side: int) -> int:
     """A JPEG is reduced inside the decoder, which costs a fraction of the time and memory."""
     if header.format == "jpeg":
         for factor, flag in _JPEG_REDUCTIONS:
-            if max(header.width, header.height) >= factor * WORKING_SIDE:
+            if max(header.width, header.height) >= factor * side:
                 return flag
     return cv2.IMREAD_COLOR
 
@@ -126,9 +134,9 @@ def _over_white(decoded: NDArray[Any]) -> Pixels:
     return np.ascontiguousarray(rgb)
 
 
-def _reduce(pixels: Pixels) -> Pixels:
+def _reduce(pixels: Pixels, side: int) -> Pixels:
     height, width = pixels.shape[:2]
-    factor = WORKING_SIDE / max(height, width)
+    factor = side / max(height, width)
     if factor >= 1:
         return pixels
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

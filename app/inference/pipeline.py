@@ -29,7 +29,7 @@ from app.domain.ports import DetectedFaces
 from app.domain.quality import assess
 from app.inference.align import align
 from app.inference.bundle import Bundle
-from app.inference.decode import DecodeLimits, Photo, decode
+from app.inference.decode import SEARCH_SIDE, DecodeLimits, Photo, decode
 from app.inference.detect import Detector
 from app.inference.embed import Embedder
 from app.inference.measure import measure
@@ -95,13 +95,15 @@ class Pipeline:
         photo = decode(data, self._limits)
         clock.lap("decode")
         with self._engine() as engine:
-            return self._template_of(photo, policy, engine, clock)
+            photo, found = self._search(data, photo, engine)
+            clock.lap("detect")
+            return self._template_of(photo, found, policy, engine, clock)
 
     def detect(self, data: bytes) -> DetectedFaces:
         """All faces of an image file, the most prominent first."""
         photo = decode(data, self._limits)
         with self._engine() as engine:
-            found = engine.detect(photo.pixels)
+            photo, found = self._search(data, photo, engine)
         height, width = photo.pixels.shape[:2]
         ordered: list[tuple[Face, Quality]] = []
         remaining = list(found)
@@ -135,18 +137,36 @@ class Pipeline:
                 for image, expected in self._bundle.golden:
                     try:
                         photo = decode(image, self._limits)
-                        found = self._template_of(photo, FacePolicy.PROMINENT, engine, _Clock())
+                        faces = engine.detect(photo.pixels)
+                        found = self._template_of(
+                            photo, faces, FacePolicy.PROMINENT, engine, _Clock()
+                        )
                     except FacetwinError as error:
                         return False, f"a golden image failed: {error.message}"
                     worst = min(worst, _cosine(found.embedding, np.array(expected, np.float32)))
         passed = worst >= GOLDEN_COSINE
         return passed, f"least golden cosine {worst:.6f}, required {GOLDEN_COSINE}"
 
-    def _template_of(
-        self, photo: Photo, policy: FacePolicy, engine: _Engine, clock: "_Clock"
-    ) -> FaceTemplate:
+    def _search(self, data: bytes, photo: Photo, engine: _Engine) -> tuple[Photo, list[Face]]:
+        """Faces on the photo; a reduced photo that shows none is looked at again, larger.
+
+        Returns:
+            The photo on which they were found, and the faces.
+        """
         found = engine.detect(photo.pixels)
-        clock.lap("detect")
+        if not found and photo.scale > 1:
+            photo = decode(data, self._limits, SEARCH_SIDE)
+            found = engine.detect(photo.pixels)
+        return photo, found
+
+    def _template_of(
+        self,
+        photo: Photo,
+        found: Sequence[Face],
+        policy: FacePolicy,
+        engine: _Engine,
+        clock: "_Clock",
+    ) -> FaceTemplate:
         height, width = photo.pixels.shape[:2]
         face = choose_face(found, policy, width, height)
         chip = align(photo.pixels, face.landmarks.as_array(), self._template)

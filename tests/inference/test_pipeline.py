@@ -185,6 +185,19 @@ def test_scanning_in_bands_changes_nothing(
             assert part == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_small_face_alone_in_a_large_photo_is_found_at_a_second_look(pipeline: Pipeline) -> None:
+    frame = pictures.blank(4000, 3000)
+    small = reduced(HOPPER, 44 / 178)
+    frame[1700 : 1700 + small.shape[0], 2500 : 2500 + small.shape[1]] = small
+    photo = pictures.encode(frame)
+    found = pipeline.analyze(photo, PROMINENT)
+    assert found.face.box.x == pytest.approx(2500 + 174 * 44 / 178, abs=6)
+    assert found.face.box.y == pytest.approx(1700 + 114 * 44 / 178, abs=6)
+    assert cosine(found, analyze(pipeline, HOPPER)) > 0.9
+    ((face, _),) = pipeline.detect(photo).faces
+    assert face == found.face
+
+
 def test_policies_choose_among_several_faces(pipeline: Pipeline) -> None:
     small = reduced(HOPPER, 0.4)
     canvas = pictures.blank(1100, 512)
