@@ -51,6 +51,11 @@ RULES: Final[Mapping[ReasonCode, _Rule]] = {
     ReasonCode.TOO_BRIGHT: _Rule(
         "brightness", _above, "The face is over-exposed. Avoid direct light or a flash."
     ),
+    ReasonCode.LOW_CONTRAST: _Rule(
+        "contrast",
+        _below,
+        "The face has little contrast. Clean the lens, or avoid backlight.",
+    ),
     ReasonCode.EXTREME_POSE: _Rule(
         "pose", _above, "The head is turned too far. Look towards the camera."
     ),
@@ -67,7 +72,8 @@ RULES: Final[Mapping[ReasonCode, _Rule]] = {
     ),
 }
 """What each gate measures. Units: `eye_distance` pixels; `sharpness` variance of the Laplacian on
-the aligned face; `brightness` mean luma, 0..255; `pose` largest of |yaw| and |pitch| in degrees;
+the aligned face; `brightness` mean luma, 0..255; `contrast` standard deviation of luma;
+`pose` largest of |yaw|, |pitch| and |roll| in degrees;
 `inside` share of the aligned face inside the photo; `detection_score` 0..1; `other_face` area of
 the next largest face over the area of the chosen one."""
 

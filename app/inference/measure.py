@@ -43,7 +43,7 @@ def measure(
         "yaw": yaw,
         "pitch": pitch,
         "roll": roll,
-        "pose": max(abs(yaw), abs(pitch)),
+        "pose": max(abs(yaw), abs(pitch), abs(roll)),
         "inside": _share_inside(pixels, points, template),
         "detection_score": face.score,
     }

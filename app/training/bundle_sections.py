@@ -31,6 +31,7 @@ GATES: Final = {
     ReasonCode.TOO_BLURRY: Gate(6.0, blocking=True),
     ReasonCode.TOO_DARK: Gate(35.0, blocking=True),
     ReasonCode.TOO_BRIGHT: Gate(230.0, blocking=True),
+    ReasonCode.LOW_CONTRAST: Gate(15.0, blocking=False),
     ReasonCode.EXTREME_POSE: Gate(60.0, blocking=False),
     ReasonCode.FACE_CUT_OFF: Gate(0.7, blocking=True),
     ReasonCode.LOW_CONFIDENCE: Gate(0.9, blocking=False),

@@ -60,7 +60,7 @@ def test_measures_have_their_units() -> None:
     assert found["detection_score"] == 0.97
     assert found["inside"] == 1.0
     assert found["roll"] == pytest.approx(0, abs=0.1)
-    assert found["pose"] == max(abs(found["yaw"]), abs(found["pitch"]))
+    assert found["pose"] == max(abs(found[angle]) for angle in ("yaw", "pitch", "roll"))
 
 
 def test_flat_is_blurred_and_noise_is_sharp() -> None:

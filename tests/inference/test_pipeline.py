@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from app.domain.entities import FacePolicy, FaceTemplate, Pixels, ReasonCode
-from app.domain.errors import MultipleFacesError, NoFaceError
+from app.domain.entities import FacePolicy, FaceTemplate, Floats, Pixels, ReasonCode
+from app.domain.errors import BundleError, MultipleFacesError, NoFaceError
 from app.domain.faces import choose_face
 from app.inference import detect
 from app.inference.align import align
@@ -60,16 +60,23 @@ def test_a_wrong_golden_embedding_fails_the_self_test(bundle: Bundle) -> None:
     assert str(GOLDEN_COSINE) in detail
 
 
-def test_the_self_test_runs_on_every_engine(bundle: Bundle) -> None:
+def test_the_self_test_runs_on_every_engine(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = Pipeline(bundle, engines=3, limits=DecodeLimits())
     engines = [pipeline._engines.get() for _ in range(3)]
     broken = engines[0]
     for engine in engines:
         pipeline._engines.put(engine)
     assert pipeline.self_test()[0]
-    broken.embed = engines[1].detect  # type: ignore[assignment]
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the broken engine raises
-        pipeline.self_test()
+
+    def fail(_chip: Pixels) -> Floats:
+        raise BundleError("this engine is broken")
+
+    monkeypatch.setattr(broken, "embed", fail)
+    ok, detail = pipeline.self_test()
+    assert not ok
+    assert "this engine is broken" in detail
 
 
 def test_a_bundle_without_golden_images_fails_the_self_test(bundle: Bundle) -> None:

@@ -2,7 +2,9 @@
 
 import ast
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,7 +71,9 @@ def test_weights_are_put_where_they_belong_and_misfits_are_refused() -> None:
         (mtcnn_networks.onet, 48, [(1, 4), (1, 10), (1, 2)]),
     ],
 )
-def test_the_cascade_has_its_shapes(build, side: int, outputs) -> None:  # type: ignore[no-untyped-def]
+def test_the_cascade_has_its_shapes(
+    build: Callable[[list[Any]], Any], side: int, outputs: list[tuple[int, ...]]
+) -> None:
     with pytest.raises(BundleError) as caught:
         build([])
     shapes = ast.literal_eval(str(caught.value).split("instead of ")[1].rstrip("."))
