@@ -11,6 +11,7 @@ import structlog
 from structlog.types import Processor
 
 from app.settings import Settings
+from app.tracebacks import plain_traceback, replace_exc_info
 
 
 class _FacetwinHandler(logging.StreamHandler[TextIO]):
@@ -85,14 +86,11 @@ def _shared_processors() -> list[Processor]:
 
 
 def _renderers(console: bool) -> list[Processor]:
-    # Tracebacks are plain text in both: the pretty ones print local variables, and those hold
-    # photos and names.
+    # structlog's own tracebacks hold messages and local variables, and those photos and names.
     if console:
-        return [
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-        ]
+        return [structlog.dev.ConsoleRenderer(exception_formatter=plain_traceback)]
     return [
-        structlog.processors.format_exc_info,
+        replace_exc_info,
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(),
     ]

@@ -7,12 +7,10 @@ from anyio import to_thread
 from fastapi import Depends, FastAPI
 
 from app import __version__
-from app.api.access import AccessMiddleware
-from app.api.body_limit import BodyLimitMiddleware
 from app.api.dependencies import DOCUMENTED_KEYS, refuse_query, require_ready
 from app.api.errors import install_error_handlers
+from app.api.middleware import install_middleware
 from app.api.openapi import complete_openapi
-from app.api.request_context import RequestContextMiddleware
 from app.api.routes import enrollment, operations, subjects, verification
 from app.api.state import State
 from app.domain.errors import FacetwinError
@@ -20,6 +18,8 @@ from app.inference.pool import InferencePool
 from app.logs import configure_logging, get_logger
 from app.metrics import Metrics
 from app.runtime import Runtime, open_serving_runtime
+from app.services.folder_watch import FolderWatch
+from app.services.housekeeping import Housekeeping
 from app.settings import Settings
 
 _log = get_logger("facetwin.service")
@@ -55,10 +55,7 @@ def create_app(
     app.include_router(operations.router)
     install_error_handlers(app)
     complete_openapi(app)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimitMiddleware, settings=settings)
-    app.add_middleware(AccessMiddleware, settings=settings)
-    app.add_middleware(RequestContextMiddleware)
+    app.state.lifecycle = install_middleware(app, settings)
     return app
 
 
@@ -83,6 +80,8 @@ def _lifespan(
             _log.error("start_failed", reason=error.message)
             raise
         pool = InferencePool(settings.inference_threads, settings.queue_size)
+        watch = FolderWatch(runtime.gallery, settings.sync_interval)
+        keeping = Housekeeping(runtime.database, runtime.audit, settings.audit_retention_days)
         try:
             metrics = Metrics()
             metrics.watch_pool(pool)
@@ -92,15 +91,21 @@ def _lifespan(
                 model=runtime.pipeline.version,
                 self_test=runtime.self_test.ok,
                 threads=settings.inference_threads,
-                skipped_files=len(runtime.skipped),
+                skipped_files=len(runtime.gallery.health().report.skipped),
             )
+            watch.start()
+            keeping.start()
             yield State(settings=settings, metrics=metrics, runtime=runtime, pool=pool)
         finally:
-            await to_thread.run_sync(_shut_down, pool, runtime)
+            await to_thread.run_sync(_shut_down, watch, keeping, pool, runtime)
 
     return lifespan
 
 
-def _shut_down(pool: InferencePool, runtime: Runtime) -> None:
+def _shut_down(
+    watch: FolderWatch, keeping: Housekeeping, pool: InferencePool, runtime: Runtime
+) -> None:
+    watch.close()
+    keeping.close()
     pool.close()
     runtime.close()

@@ -1,6 +1,6 @@
 """Prometheus instruments. Labels are small closed sets: no subject, no score, no path."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
@@ -9,6 +9,7 @@ from prometheus_client.process_collector import ProcessCollector
 from app.domain.entities import Verdict
 from app.domain.ports import FacePipeline
 from app.inference.pool import InferencePool
+from app.services.gallery_health import ProblemCode
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -54,6 +55,13 @@ class Metrics:
         self.references = Gauge(
             "facetwin_references", "References in the gallery.", registry=self.registry
         )
+        self.degraded = Gauge(
+            "facetwin_degraded",
+            "1 for each problem that /readyz lists.",
+            ("code",),
+            registry=self.registry,
+        )
+        self.show_degraded(())
         self.model = Info("facetwin_model", "The bundle that serves.", registry=self.registry)
 
     def watch_pool(self, pool: InferencePool) -> None:
@@ -70,6 +78,12 @@ class Metrics:
             registry=self.registry,
         )
         queued.set_function(lambda: pool.queued)
+
+    def show_degraded(self, codes: Iterable[str]) -> None:
+        """Say which problems hold at this moment."""
+        current = set(codes)
+        for code in current.union(ProblemCode):
+            self.degraded.labels(str(code)).set(code in current)
 
     def name_model(self, pipeline: FacePipeline) -> None:
         """Name the bundle that serves."""

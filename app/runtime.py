@@ -1,23 +1,32 @@
 """What the service and the CLI share: the loaded bundle, the gallery and the services."""
 
-import fcntl
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
-from app.domain.errors import StorageError, UnsupportedFmrError
+from app.domain.errors import InvalidRequestError, StorageError, UnsupportedFmrError
 from app.domain.ports import FacePipeline
+from app.domain.signing import ServiceKey
 from app.inference.bundle import load_active
 from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
+from app.logs import get_logger
+from app.services.audit import AuditLog
+from app.services.encryption import EncryptionAtRest
 from app.services.enrollment import Enrollment
-from app.services.gallery import Gallery, SkippedFile
+from app.services.gallery import Gallery
+from app.services.key_ring import KeyRing
 from app.services.verification import Verification
 from app.settings import Settings
+from app.storage.cipher import Cipher, read_cipher
 from app.storage.database import Database
+from app.storage.files import ReferenceFiles
+from app.storage.service_key import service_key
+from app.storage.serving_lock import ServingLock
 
 Progress = Callable[[int, int], None]
-LOCK_FILE = ".facetwin.lock"
+
+_log = get_logger("facetwin.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +49,12 @@ class Runtime:
     settings: Settings
     pipeline: FacePipeline
     database: Database
+    audit: AuditLog
+    key_ring: KeyRing
     gallery: Gallery
     enrollment: Enrollment
     verification: Verification
     self_test: SelfTest
-    skipped: tuple[SkippedFile, ...] = ()
-    """What lay in the folder at start and could not become a reference."""
     _resources: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def close(self) -> None:
@@ -53,19 +62,24 @@ class Runtime:
         self._resources.close()
 
 
-def open_runtime(settings: Settings, *, progress: Progress | None = None) -> Runtime:
+def open_runtime(
+    settings: Settings, *, progress: Progress | None = None, accept_removals: bool = False
+) -> Runtime:
     """Make the folders, migrate the database, load the active bundle, sync the gallery.
 
     Args:
         settings: Where everything lies.
         progress: Called with (done, total) while new references are embedded.
+        accept_removals: Whether someone confirmed that most photos were deleted on purpose.
 
     Raises:
         ModelNotFoundError, BundleError: If there is no usable bundle.
         StorageError: If the folders or the database can't be used.
     """
     with ExitStack() as resources:
-        return _open(settings, _load(settings), progress, resources)
+        return _open(
+            settings, _load(settings), progress, resources, accept_removals=accept_removals
+        )
 
 
 def open_serving_runtime(settings: Settings, *, progress: Progress | None = None) -> Runtime:
@@ -73,12 +87,13 @@ def open_serving_runtime(settings: Settings, *, progress: Progress | None = None
 
     Raises:
         StorageError: If another process serves it.
+        InvalidRequestError: If other machines could call it without a key.
     """
     with ExitStack() as resources:
         pipeline = _load(settings)
         _make_folders(settings)
-        resources.enter_context(_ServingLock(settings))
-        return _open(settings, pipeline, progress, resources)
+        resources.enter_context(serving_lock(settings))
+        return _open(settings, pipeline, progress, resources, serving=True)
 
 
 def _load(settings: Settings) -> Pipeline:
@@ -96,31 +111,115 @@ def _load(settings: Settings) -> Pipeline:
 
 
 def _open(
-    settings: Settings, pipeline: Pipeline, progress: Progress | None, resources: ExitStack
+    settings: Settings,
+    pipeline: Pipeline,
+    progress: Progress | None,
+    resources: ExitStack,
+    *,
+    serving: bool = False,
+    accept_removals: bool = False,
 ) -> Runtime:
     _make_folders(settings)
     self_test = SelfTest(*pipeline.self_test())
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, cipher_of(settings))
     resources.callback(database.close)
     database.migrate()
+    audit = AuditLog(database, open_service_key(settings))
+    resources.callback(_close_audit, audit)
+    key_ring = KeyRing(settings.configured_keys, database)
+    key_ring.load()
+    resources.callback(key_ring.close)
+    if serving:
+        _refuse_open_door(settings, key_ring)
+    encryption = encryption_at_rest(settings, database, serving=serving)
+    encryption.prepare()
     gallery = Gallery(
         database,
         settings.images_dir,
         pipeline,
+        audit,
         max_image_bytes=settings.max_image_bytes,
         folder_policy=settings.face_policy,
     )
-    report = gallery.sync(progress)
+    gallery.sync(progress, accept_removals=accept_removals)
+    encryption.finish()
     return Runtime(
         settings=settings,
         pipeline=pipeline,
         database=database,
+        audit=audit,
+        key_ring=key_ring,
         gallery=gallery,
-        enrollment=Enrollment(gallery, pipeline, settings.max_fmr),
-        verification=Verification(gallery, pipeline),
+        enrollment=Enrollment(gallery, pipeline, audit, settings.max_fmr),
+        verification=Verification(gallery, pipeline, audit),
         self_test=self_test,
-        skipped=report.skipped,
         _resources=resources.pop_all(),
+    )
+
+
+@contextmanager
+def open_audit(settings: Settings) -> Iterator[AuditLog]:
+    """The audit log alone, without a model.
+
+    Raises:
+        StorageError: If database or service key can't be used.
+    """
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        yield AuditLog(database, open_service_key(settings))
+    finally:
+        database.close()
+
+
+def open_service_key(settings: Settings) -> ServiceKey:
+    """What signs receipts and the audit log; made at the first start.
+
+    Raises:
+        StorageError: If it can't be used.
+    """
+    configured = settings.service_key
+    return service_key(
+        settings.application_data_dir, configured.get_secret_value() if configured else None
+    )
+
+
+def _close_audit(audit: AuditLog) -> None:
+    try:
+        audit.close()
+    except StorageError as error:
+        # The process ends all the same; what waited is lost, and the log says so.
+        _log.error("audit_entries_lost", reason=error.message)
+
+
+def _refuse_open_door(settings: Settings, key_ring: KeyRing) -> None:
+    """Let nobody but this machine in without a key, unless the operator said so."""
+    if settings.is_loopback or key_ring.usable or settings.allow_anonymous:
+        return
+    raise InvalidRequestError(
+        f"FACETWIN_HOST={settings.host} can be reached from other machines, and no API key is "
+        "set: set FACETWIN_API_KEYS, make a key with `facetwin keys create --role verify --name "
+        "NAME`, or set FACETWIN_ALLOW_ANONYMOUS=1 to let anyone call."
+    )
+
+
+def cipher_of(settings: Settings) -> Cipher | None:
+    """What encrypts this gallery on the disk, if anything does.
+
+    Raises:
+        StorageError: If the key is malformed.
+    """
+    key = settings.encryption_key
+    return read_cipher(key.get_secret_value() if key else None)
+
+
+def encryption_at_rest(
+    settings: Settings, database: Database, *, serving: bool = False
+) -> EncryptionAtRest:
+    """The encryption of this gallery; `serving` if this process holds the serving lock."""
+    files = ReferenceFiles(settings.images_dir, database.cipher)
+    return EncryptionAtRest(
+        database, files, nullcontext if serving else lambda: serving_lock(settings)
     )
 
 
@@ -135,23 +234,6 @@ def _make_folders(settings: Settings) -> None:
             ) from error
 
 
-class _ServingLock:
-    """Advisory lock on a gallery: with SQLite one process serves it. The CLI doesn't take it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._path = settings.application_data_dir / LOCK_FILE
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("ab")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise StorageError(
-                f"Another server already serves {self._path.parent}. Stop it first, start this one "
-                "with one worker, or give it a folder of its own by FACETWIN_APPLICATION_DATA_DIR."
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        # Closing gives the lock back; the file stays, as removing it would race with a newcomer.
-        self._file.close()
+def serving_lock(settings: Settings) -> ServingLock:
+    """What keeps a second server away from this gallery."""
+    return ServingLock(settings.application_data_dir, settings.database_url)

@@ -5,12 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from time import perf_counter
-from typing import Final
 
+from benchmarks.calls import FORM, form
 from benchmarks.photos import probe
-
-_BOUNDARY: Final = "facetwin-benchmark"
-_HEADERS: Final = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def verify_many(port: int, *, clients: int, requests: int) -> Run:
     Raises:
         RuntimeError: If an answer is not a match.
     """
-    body = _body(probe())
+    body = form([("file", probe())])
     shares = [requests // clients + (i < requests % clients) for i in range(clients)]
     started = perf_counter()
     with ThreadPoolExecutor(clients) as threads:
@@ -57,7 +54,7 @@ def _client(port: int, body: bytes, requests: int) -> list[float]:
     milliseconds = []
     for _ in range(requests):
         started = perf_counter()
-        connection.request("POST", "/verify", body, _HEADERS)
+        connection.request("POST", "/verify", body, FORM)
         response = connection.getresponse()
         answer = response.read()
         milliseconds.append((perf_counter() - started) * 1000)
@@ -65,12 +62,3 @@ def _client(port: int, body: bytes, requests: int) -> list[float]:
             raise RuntimeError(f"status {response.status}: {answer.decode()}")
     connection.close()
     return milliseconds
-
-
-def _body(photo: bytes) -> bytes:
-    head = (
-        f"--{_BOUNDARY}\r\n"
-        'Content-Disposition: form-data; name="file"; filename="probe.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
-    )
-    return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()

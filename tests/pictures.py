@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from app.domain.entities import Pixels
 
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 ASTRONAUT: Final = FIXTURES / "portraits" / "astronaut.jpg"
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 HOPPER: Final = FIXTURES / "portraits" / "grace_hopper.jpg"
 
 
@@ -80,7 +81,9 @@ def png_claiming(width: int, height: int) -> bytes:
     """A small PNG file whose header states any size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rows = zlib.compress(bytes(1000))
-    return _PNG + b"".join(map(_chunk, ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))))
+    return PNG_SIGNATURE + b"".join(
+        starmap(png_chunk, ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")))
+    )
 
 
 def transparent_png(colour: int, palette: bytes, clear: bytes) -> bytes:
@@ -90,9 +93,9 @@ def transparent_png(colour: int, palette: bytes, clear: bytes) -> bytes:
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, colour, 0, 0, 0))]
     chunks += [(b"PLTE", palette)] if palette else []
     chunks += [(b"tRNS", clear), (b"IDAT", rows), (b"IEND", b"")]
-    return _PNG + b"".join(map(_chunk, chunks))
+    return PNG_SIGNATURE + b"".join(starmap(png_chunk, chunks))
 
 
-def _chunk(entry: tuple[bytes, bytes]) -> bytes:
-    kind, body = entry
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    """A PNG chunk with its length and checksum."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

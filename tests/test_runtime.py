@@ -1,6 +1,9 @@
 """Opening a runtime: folders, the serving lock, and errors that say what to do."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +75,58 @@ def test_one_server_at_a_time(settings: Settings) -> None:
     first.close()
 
     open_serving_runtime(settings).close()
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+def test_one_database_is_served_once(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "application_data")
+    other = settings.model_copy(
+        update={
+            "application_data_dir": tmp_path / "other",
+            "database_url": f"sqlite:///{tmp_path}/link/facetwin.sqlite",
+        }
+    )
+    first = open_serving_runtime(settings)
+    with pytest.raises(StorageError, match=r"Another server .*FACETWIN_DATABASE_URL"):
+        open_serving_runtime(other)
+    first.close()
+
+    # The failed start holds nothing back, neither here nor there.
+    open_serving_runtime(settings).close()
+    apart = {"database_url": f"sqlite:///{tmp_path}/new/folder/facetwin.sqlite"}
+    second = open_serving_runtime(other.model_copy(update=apart))
+    open_serving_runtime(settings).close()
+    second.close()
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+@pytest.mark.parametrize("cause", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+@pytest.mark.parametrize("lock", [".facetwin.lock", ".facetwin.sqlite.lock"])
+def test_a_lock_file_that_cannot_be_made_says_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, lock: str, cause: int
+) -> None:
+    original = os.open
+
+    def refuse(path: str, *arguments: Any, **options: Any) -> int:
+        if str(path).endswith(f"/{lock}"):
+            raise OSError(cause, os.strerror(cause))
+        return original(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(StorageError, match=f"{lock}.*{os.strerror(cause)}.*FACETWIN_"):
+            open_serving_runtime(settings)
+    open_serving_runtime(settings).close()
+
+
+@pytest.mark.usefixtures("_dummy_bundle")
+def test_a_disk_without_locks_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StorageError, match="can't be locked"):
+        open_serving_runtime(settings)
 
 
 @pytest.mark.usefixtures("_dummy_bundle")

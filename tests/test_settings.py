@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.domain.access import Role
 from app.domain.entities import FacePolicy
 from app.settings import Settings, usable_cpus
 
@@ -63,19 +64,53 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "face.example"])
-def test_an_open_door_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    monkeypatch.setenv("FACETWIN_HOST", host)
+def test_others_can_reach_any_other_address(host: str) -> None:
+    """Whether that is allowed depends on the keys, which the runtime looks at."""
+    assert not Settings(host=host).is_loopback
 
-    with pytest.raises(ValidationError, match="FACETWIN_API_KEYS"):
+
+def test_keys_have_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACETWIN_API_KEYS", "verify:one,enroll:two,admin:three,four,other:five")
+
+    assert Settings().configured_keys == (
+        (Role.VERIFY, "one"),
+        (Role.ENROLL, "two"),
+        (Role.ADMIN, "three"),
+        (Role.ADMIN, "four"),
+        (Role.ADMIN, "other:five"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_KEYS", "verify:"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "*"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "app.example"),
+        ("CORS_ORIGINS", "https://app.example/"),
+        ("RATE_LIMIT_PER_KEY", "-1"),
+        ("READ_TIMEOUT", "0"),
+        ("REQUEST_TIMEOUT", "inf"),
+        ("MAX_CONNECTIONS", "0"),
+    ],
+)
+def test_a_bad_rule_of_access_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"FACETWIN_{name}", value)
+
+    with pytest.raises(ValidationError, match=name.lower()):
         Settings()
 
 
-@pytest.mark.parametrize("variable", ["FACETWIN_API_KEYS", "FACETWIN_ALLOW_ANONYMOUS"])
-def test_keys_or_consent_open_it(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    monkeypatch.setenv("FACETWIN_HOST", "0.0.0.0")
-    monkeypatch.setenv(variable, "1")
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACETWIN_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
+    monkeypatch.setenv("FACETWIN_CORS_ORIGINS", "https://a.example, http://localhost:3000")
 
-    assert not Settings().is_loopback
+    assert Settings().trusted_proxies == ("10.0.0.0/8", "2001:db8::1")
+    assert Settings().cors_origins == ("https://a.example", "http://localhost:3000")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

@@ -2,6 +2,15 @@
 
 from collections.abc import Iterable
 
+from app.api.gallery_schemas import (
+    DeletedOut,
+    ImageOut,
+    ReceiptOut,
+    SkippedOut,
+    SubjectDetailOut,
+    SubjectOut,
+    SubjectsOut,
+)
 from app.api.schemas import (
     DetectedFaceOut,
     DetectOut,
@@ -9,21 +18,17 @@ from app.api.schemas import (
     EnrollOut,
     FaceOut,
     FmrOut,
-    ImageOut,
     ModelOut,
     QualityOut,
     ReasonOut,
     ReferenceScoreOut,
     RejectedOut,
-    SkippedOut,
-    SubjectDetailOut,
-    SubjectOut,
-    SubjectsOut,
     VerdictOut,
     VotesOut,
 )
 from app.domain.entities import Quality, Reason
 from app.domain.ports import DetectedFaces, FacePipeline
+from app.domain.receipts import ErasureReceipt
 from app.services.enrollment import EnrollmentResult
 from app.services.gallery import ReferenceInfo, SkippedFile, SubjectSummary
 from app.services.verification import VerificationResult
@@ -149,4 +154,13 @@ def image_answer(image: ReferenceInfo) -> ImageOut:
         sha256=image.sha256,
         face=None if image.face is None else FaceOut.model_validate(image.face),
         quality=None if image.quality is None else quality_answer(image.quality),
+    )
+
+
+def deleted_answer(receipt: ErasureReceipt) -> DeletedOut:
+    """An erasure with its receipt."""
+    return DeletedOut(
+        subject=receipt.subject,
+        deleted=receipt.removed.references,
+        receipt=ReceiptOut.model_validate(receipt),
     )

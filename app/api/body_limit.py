@@ -11,8 +11,10 @@ from app.settings import Settings
 FORM_OVERHEAD: Final = 64 * 1024
 """Bytes that a multipart body may have beside its photos: boundaries, headers, fields."""
 
-MULTI_PHOTO_ROUTES: Final = {"/enroll": None, "/compare": 2}
-"""Photos that a body may hold where it is not one; None stands for the enrolment's limit."""
+_PHOTOS: Final = {"/verify": 1, "/detect": 1, "/compare": 2}
+"""Photos that a body may hold; elsewhere none."""
+
+_ENROLLMENT: Final = "/enroll"
 
 
 class BodyLimitMiddleware:
@@ -51,7 +53,9 @@ class BodyLimitMiddleware:
             if received > limit:
                 raise _too_large(limit)
             if self._held > max(limit, self._settings.max_pending_bytes):
-                raise OverloadedError("The service holds too many photos. Try again in a moment.")
+                raise OverloadedError(
+                    "The service holds too many photos. Try again in a moment.", retry_after=1
+                )
             return message
 
         try:
@@ -60,10 +64,9 @@ class BodyLimitMiddleware:
             self._held -= received
 
     def _limit(self, path: str) -> int:
-        photos = MULTI_PHOTO_ROUTES.get(path, 1)
-        if photos is None:
+        if path == _ENROLLMENT:
             return self._settings.max_request_bytes
-        return photos * self._settings.max_image_bytes + FORM_OVERHEAD
+        return _PHOTOS.get(path, 0) * self._settings.max_image_bytes + FORM_OVERHEAD
 
 
 def _too_large(limit: int) -> ImageTooLargeError:

@@ -9,13 +9,15 @@ from starlette.requests import Request
 from app.api.access import API_KEY_HEADER
 from app.api.errors import NotReadyError
 from app.api.state import (
-    is_admin,
+    caller_of,
     metrics_of,
     pool_of,
     request_id_of,
     runtime_of,
     settings_of,
 )
+from app.domain.access import Caller
+from app.domain.audit import Actor
 from app.domain.errors import InvalidRequestError
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
@@ -43,8 +45,12 @@ async def _request_id(request: Request) -> str:
     return request_id_of(request)
 
 
-async def _is_admin(request: Request) -> bool:
-    return is_admin(request)
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
+async def _actor(request: Request) -> Actor:
+    return Actor(caller_of(request).name, request_id_of(request))
 
 
 async def require_ready(request: Request) -> None:
@@ -75,7 +81,8 @@ PoolDep = Annotated[InferencePool, Depends(_pool)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 RequestIdDep = Annotated[str, Depends(_request_id)]
-IsAdminDep = Annotated[bool, Depends(_is_admin)]
+CallerDep = Annotated[Caller, Depends(_caller)]
+ActorDep = Annotated[Actor, Depends(_actor)]
 
 DOCUMENTED_KEYS = [
     Security(HTTPBearer(auto_error=False, description="An API key, if any are configured.")),

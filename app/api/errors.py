@@ -34,7 +34,11 @@ PROBLEMS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
     "no_references": (HTTPStatus.CONFLICT, "The subject has no usable reference"),
     "unauthorized": (HTTPStatus.UNAUTHORIZED, "An API key is needed"),
     "forbidden": (HTTPStatus.FORBIDDEN, "This is not allowed"),
+    "rate_limited": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
+    "request_timeout": (HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time"),
+    "deadline_exceeded": (HTTPStatus.SERVICE_UNAVAILABLE, "The answer was not ready in time"),
     "overloaded": (HTTPStatus.SERVICE_UNAVAILABLE, "The service is busy"),
+    "shutting_down": (HTTPStatus.SERVICE_UNAVAILABLE, "The service is being stopped"),
     "not_ready": (HTTPStatus.SERVICE_UNAVAILABLE, "The service is not ready"),
     "storage_unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "The gallery can't be reached"),
     "bundle_invalid": (HTTPStatus.SERVICE_UNAVAILABLE, "The model can't be used"),
@@ -57,6 +61,9 @@ _RESERVED: Final = frozenset(
 
 
 _FOR_THE_OPERATOR: Final = frozenset({"storage_unavailable", "bundle_invalid", "internal_error"})
+_CLOSING: Final = frozenset({"request_timeout", "shutting_down"})
+"""After these the connection is of no more use."""
+
 _log = get_logger("facetwin.errors")
 
 
@@ -70,6 +77,30 @@ class ForbiddenError(FacetwinError):
     """The caller may not do this."""
 
     code = "forbidden"
+
+
+class RateLimitedError(FacetwinError):
+    """The caller sends more requests than the settings allow."""
+
+    code = "rate_limited"
+
+
+class RequestTimeoutError(FacetwinError):
+    """The client was too slow to send its request."""
+
+    code = "request_timeout"
+
+
+class DeadlineExceededError(FacetwinError):
+    """The answer was not ready within the time that a request may take."""
+
+    code = "deadline_exceeded"
+
+
+class ShuttingDownError(FacetwinError):
+    """The service is being stopped and takes no new requests."""
+
+    code = "shutting_down"
 
 
 class NotReadyError(FacetwinError):
@@ -184,8 +215,11 @@ def _field_error(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _standard_headers(code: str, members: Mapping[str, Any]) -> dict[str, str]:
-    if code == "overloaded":
-        return {"Retry-After": str(members.get("retry_after", 1))}
+    headers = {}
+    if "retry_after" in members or code == "overloaded":
+        headers["Retry-After"] = str(members.get("retry_after", 1))
     if code == "unauthorized":
-        return {"WWW-Authenticate": 'Bearer realm="facetwin"'}
-    return {}
+        headers["WWW-Authenticate"] = 'Bearer realm="facetwin"'
+    if code in _CLOSING:
+        headers["Connection"] = "close"
+    return headers

@@ -6,23 +6,16 @@ from typing import Any, Final
 from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.form_parser import MAX_BOUNDARY_BYTES, LimitedParser
 from app.api.state import settings_of
 from app.domain.errors import InvalidRequestError, UnsupportedMediaTypeError
 
 REPEATABLE_FIELD: Final = "files"
 """The one field that may come several times."""
-
-_MAX_FIELDS: Final = 32
-_MAX_FIELD_BYTES: Final = 4096
-
-
-class _InMemoryParser(MultiPartParser):
-    # Zero means that the temporary file never leaves memory. The body's limit bounds it.
-    spool_max_size = 0
 
 
 class PhotoRequest(Request):
@@ -33,26 +26,26 @@ class PhotoRequest(Request):
 
         Raises:
             UnsupportedMediaTypeError: If the body is no multipart form.
-            InvalidRequestError: If the form is malformed, or has too many files or fields.
+            InvalidRequestError: If the form is malformed, has too many files or fields, a field
+                twice or a field without a value.
         """
-        content_type, _ = parse_options_header(self.headers.get("Content-Type"))
+        content_type, options = parse_options_header(self.headers.get("Content-Type"))
         if content_type != b"multipart/form-data":
             raise UnsupportedMediaTypeError(
                 "Send the photo as multipart/form-data, with curl for example as -F file=@photo.jpg"
             )
-        parser = _InMemoryParser(
-            self.headers,
-            self.stream(),
-            max_files=settings_of(self).max_files_per_request,
-            max_fields=_MAX_FIELDS,
-            max_part_size=_MAX_FIELD_BYTES,
-        )
+        if len(options.get(b"boundary", b"")) > MAX_BOUNDARY_BYTES:
+            raise InvalidRequestError(
+                f"The form's boundary is longer than {MAX_BOUNDARY_BYTES} bytes."
+            )
+        parser = LimitedParser(self.headers, self.stream(), settings_of(self))
         try:
             form = await parser.parse()
         except MultiPartException as error:
             raise InvalidRequestError(f"The form can't be read: {error.message}") from error
         self._form = form
         _refuse_repeated(form)
+        _refuse_empty(form)
 
 
 class PhotoRoute(APIRoute):
@@ -80,4 +73,13 @@ def _refuse_repeated(form: FormData) -> None:
             raise InvalidRequestError(
                 f"The field {name!r} came more than once; send it once.",
                 field=name,
+            )
+
+
+def _refuse_empty(form: FormData) -> None:
+    """Refuse a field without a value: an app that lost a name must not verify `default` instead."""
+    for name, value in form.multi_items():
+        if value == "":
+            raise InvalidRequestError(
+                f"The field {name!r} is empty; send a value, or leave the field out.", field=name
             )

@@ -1,6 +1,6 @@
 """OpenAPI beyond what FastAPI writes: problem documents, and photos as binary fields."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -11,10 +11,25 @@ from app.api.problem_schemas import ProblemOut
 _SCHEMA: Final = "Problem"
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can fail with these codes, and with those any route can."""
+OPEN_ROUTE_CODES: Final = (
+    "image_too_large",
+    "request_timeout",
+    "deadline_exceeded",
+    "shutting_down",
+    "internal_error",
+)
+"""Problems of any route, also of those that need no key."""
+
+ANY_ROUTE_CODES: Final = (*OPEN_ROUTE_CODES, "unauthorized", "forbidden", "rate_limited")
+"""Problems of any route that needs a key."""
+
+
+def problems(
+    *codes: str, common: Sequence[str] = ANY_ROUTE_CODES
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can fail with these codes, and with the `common` ones."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for code in (*codes, "unauthorized", "internal_error"):
+    for code in dict.fromkeys((*codes, *common)):
         status, title = PROBLEMS[code]
         entry = responses.setdefault(
             status.value,

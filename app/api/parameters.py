@@ -31,7 +31,7 @@ _PHOTO = "JPEG, PNG, WebP or BMP."
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class _PolicyForm(_Form):
@@ -96,8 +96,8 @@ class VerifyForm(_DecisionForm):
     subject: SubjectName = DEFAULT_SUBJECT
     detail: bool = Field(
         False,
-        description="Answer with the score of each reference; needs an API key, or "
-        "a service on loopback without keys.",
+        description="Answer with the score of each reference; needs an API key of "
+        "the role admin, or a service on loopback without keys.",
     )
 
 

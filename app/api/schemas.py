@@ -23,7 +23,11 @@ class Answer(BaseModel):
     """Base of all answers: exactly these members, and finite numbers."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, from_attributes=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        from_attributes=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a name
     )
 
 
@@ -196,59 +200,6 @@ class EnrollOut(Answer):
     request_id: str
 
 
-class SubjectOut(Answer):
-    """A person of the gallery."""
-
-    subject: str = Field(examples=["default"])
-    references: int = Field(examples=[5])
-    created_at: str = Field(description="ISO 8601, UTC.", examples=["2026-11-20T09:30:00Z"])
-
-
-class SkippedOut(Answer):
-    """A file in the folder that could not become a reference, and why."""
-
-    path: str = Field(description="Relative to verification_images.", examples=["anna/wall.jpg"])
-    reasons: list[ReasonOut]
-
-
-class SubjectsOut(Answer):
-    """Everyone in the gallery."""
-
-    subjects: list[SubjectOut]
-    skipped: list[SkippedOut] = Field(
-        description="What lay in the folder at the last start and could not become a reference."
-    )
-
-
-class ImageOut(Answer):
-    """A reference and what is known about it."""
-
-    image_id: str
-    filename: str = Field(description="Name of the stored file.", examples=["anna-1.jpg"])
-    source: Literal["upload", "folder"] = Field(
-        description="Whether it was sent to /enroll or found in the folder."
-    )
-    created_at: str = Field(description="ISO 8601, UTC.", examples=["2026-11-20T09:30:00Z"])
-    sha256: str = Field(description="Of the stored JPEG file.")
-    face: FaceOut | None = Field(
-        description="null if the bundle in use can't use the photo; it is then not compared."
-    )
-    quality: QualityOut | None
-
-
-class SubjectDetailOut(SubjectOut):
-    """A person of the gallery with all references."""
-
-    images: list[ImageOut]
-
-
-class DeletedOut(Answer):
-    """What a deletion removed: rows, embeddings and files."""
-
-    subject: str = Field(examples=["default"])
-    deleted: int = Field(description="References removed.", examples=[5])
-
-
 class HealthOut(Answer):
     """The process is alive."""
 
@@ -262,6 +213,13 @@ class SelfTestOut(Answer):
     detail: str = Field(examples=["least golden cosine 0.999998, required 0.999"])
 
 
+class ProblemOut(Answer):
+    """Something that the operator should see to although verification works."""
+
+    code: str = Field(examples=["files_missing"])
+    message: str = Field(description="What is wrong, and what to do about it.")
+
+
 class ReadyOut(Answer):
     """The service can verify."""
 
@@ -269,6 +227,10 @@ class ReadyOut(Answer):
     self_test: SelfTestOut
     model: ModelOut
     references: int = Field(examples=[50])
+    degraded: list[ProblemOut] = Field(
+        description="What does not work although verification does; empty if all is well.",
+        examples=[[]],
+    )
 
 
 class VersionOut(Answer):

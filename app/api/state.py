@@ -4,6 +4,7 @@ from typing import TypedDict, cast
 
 from starlette.requests import HTTPConnection
 
+from app.domain.access import Caller
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
 from app.runtime import Runtime
@@ -44,6 +45,6 @@ def request_id_of(connection: HTTPConnection) -> str:
     return cast("str", connection.state.request_id)
 
 
-def is_admin(connection: HTTPConnection) -> bool:
-    """Whether the caller has an API key, or is on this machine where none are needed."""
-    return cast("bool", connection.state.is_admin)
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who sent this request."""
+    return cast("Caller", connection.state.caller)

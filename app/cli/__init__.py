@@ -10,7 +10,7 @@ import traceback
 import typer
 
 from app import __version__
-from app.cli import evaluate, gallery, model, verification
+from app.cli import audit, encryption, evaluate, gallery, keys, model, sync, verification
 from app.cli.output import print_error
 from app.domain.errors import FacetwinError
 
@@ -28,7 +28,11 @@ app.command()(verification.serve)
 app.command()(gallery.enroll)
 app.command()(verification.verify)
 app.command()(verification.compare)
+app.command()(sync.sync)
 app.add_typer(gallery.subjects, name="subjects")
+app.add_typer(audit.audit, name="audit")
+app.add_typer(keys.keys, name="keys")
+app.add_typer(encryption.encryption, name="encryption")
 app.add_typer(model.model, name="model")
 app.add_typer(evaluate.evaluate, name="evaluate")
 

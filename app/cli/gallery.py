@@ -1,7 +1,8 @@
 """`facetwin enroll` and `facetwin subjects`."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -9,8 +10,7 @@ from uuid import uuid4
 import typer
 from rich.markup import escape
 
-from app.api.answers import enroll_answer, subjects_answer
-from app.api.schemas import DeletedOut
+from app.api.answers import deleted_answer, enroll_answer, subjects_answer
 from app.cli.options import (
     AsJson,
     Faces,
@@ -18,8 +18,10 @@ from app.cli.options import (
     UnreadableFileError,
     opened_runtime,
     read_image,
+    write_file,
 )
-from app.cli.output import print_json, print_line, print_table, progress_bar
+from app.cli.output import print_json, print_line, print_note, print_table, progress_bar
+from app.domain.audit import COMMAND
 from app.domain.entities import FacePolicy, Reason, ReasonCode
 from app.domain.errors import EnrollmentRejectedError, InvalidRequestError
 from app.domain.images import IMAGE_SUFFIXES
@@ -107,7 +109,8 @@ def _print_enrollment(result: EnrollmentResult) -> None:
 def list_subjects(as_json: AsJson = False) -> None:
     """Everyone in the gallery, and the files in the folder that could not be used."""
     with opened_runtime() as runtime:
-        found, skipped = runtime.gallery.subjects(), runtime.skipped
+        found = runtime.gallery.subjects()
+        skipped = runtime.gallery.health().report.skipped
     if as_json:
         print_json(subjects_answer(found, skipped))
         return
@@ -125,6 +128,9 @@ def list_subjects(as_json: AsJson = False) -> None:
 def delete_subject(
     subject: Annotated[str, typer.Argument(help="Name of the person.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    receipt: Annotated[
+        Path | None, typer.Option(help="Where to write the signed receipt, as JSON.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove a person: rows, embeddings and photos."""
@@ -132,10 +138,41 @@ def delete_subject(
         raise InvalidRequestError("Pass --yes to delete without being asked.")
     if not yes:
         typer.confirm(f"Delete all photos and embeddings of {subject}?", abort=True, err=True)
-    with opened_runtime() as runtime:
-        summary, _images = runtime.gallery.subject(subject)
-        deleted = runtime.gallery.delete_subject(subject)
+    with opened_runtime() as runtime, _kept_file(receipt) as keep:
+        erased = runtime.gallery.delete_subject(subject)
+        answer = deleted_answer(erased)
+        keep(answer.receipt.model_dump_json(indent=2).encode())
     if as_json:
-        print_json(DeletedOut(subject=summary.subject, deleted=deleted))
+        print_json(answer)
     else:
-        print_line(f"{escape(summary.subject)}: {deleted} references deleted")
+        removed = erased.removed
+        print_line(
+            f"{escape(erased.subject)}: {removed.references} references, {removed.embeddings} "
+            f"embeddings and {removed.files} files deleted (receipt {erased.receipt_id})"
+        )
+
+
+@contextmanager
+def _kept_file(path: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """A new file, made before anything is deleted, so that what it is for can't be lost."""
+    if path is None:
+        yield lambda _data: None
+        return
+    write_file(path, b"")
+    try:
+        yield path.write_bytes
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@subjects.command("export")
+def export_subject(
+    subject: Annotated[str, typer.Argument(help="Name of the person.")],
+    to: Annotated[Path, typer.Option("--to", help="The zip file to write.")],
+) -> None:
+    """Write all that is stored about a person into a zip file."""
+    with opened_runtime() as runtime:
+        archive = runtime.gallery.export(subject, COMMAND)
+        write_file(to, b"".join(archive.chunks))
+    print_note(f"Wrote {to}")

@@ -74,11 +74,13 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
 
 
 @contextmanager
-def opened_runtime() -> Iterator[Runtime]:
+def opened_runtime(*, accept_removals: bool = False) -> Iterator[Runtime]:
     """The runtime for one command: one thread, and a bar while the gallery is embedded."""
     settings = read_settings().model_copy(update={"inference_threads": 1})
     with progress_bar("Embedding new references") as progress:
-        runtime = open_runtime(settings, progress=progress)
+        runtime = open_runtime(settings, progress=progress, accept_removals=accept_removals)
+    for problem in runtime.gallery.health().degraded:
+        print_note(f"warning: {problem.message}")
     try:
         yield runtime
     finally:
@@ -128,3 +130,17 @@ def read_image(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UnreadableFileError(f"{path} can't be read: {error.strerror}.") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a new file that only its owner can read: it holds personal data.
+
+    Raises:
+        InvalidRequestError: If there is one already, or it can't be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise InvalidRequestError(f"{path} can't be written: {error.strerror}.") from None

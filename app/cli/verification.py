@@ -43,13 +43,14 @@ def serve(
     """Serve over HTTP."""
     from app.runtime import open_serving_runtime
     from app.server import serve as serve_http
+    from app.server import stoppable_start
 
     given = {"host": host, "port": port}
     settings = read_settings(**{name: v for name, v in given.items() if v is not None})
     if sys.stderr.isatty():
         print_note(f"Facetwin on http://{settings.host}:{settings.port} (Ctrl-C stops it)")
     # Opened before the server starts, so that a failure is one clear message.
-    with progress_bar("Embedding new references") as progress:
+    with stoppable_start(), progress_bar("Embedding new references") as progress:
         runtime = open_serving_runtime(settings, progress=progress)
     serve_http(runtime)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.domain.entities import Pixels
 from app.domain.errors import ImageTooLargeError, InvalidImageError
+from app.inference.chunks import png_for_decoder
 from app.inference.exif import upright
 from app.inference.image_header import ImageHeader, read_header
 
@@ -17,6 +18,9 @@ WORKING_SIDE: Final = 1920
 
 SEARCH_SIDE: Final = 4096
 """Longest side of a second look, for photos on which no face was found at `WORKING_SIDE`."""
+
+_STRIPE_PIXELS: Final = 1 << 20
+"""Pixels that are laid over white at once, which bounds the memory for it."""
 
 _JPEG_REDUCTIONS: Final = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -31,7 +35,8 @@ class DecodeLimits:
 
     Attributes:
         max_bytes: Bytes of the file.
-        max_pixels: Width times height that the header states.
+        max_pixels: Width times height that the header states; half as many where a pixel takes
+            twice the memory, in images of 16 bits with transparency.
     """
 
     max_bytes: int = 20 * 1024 * 1024
@@ -84,22 +89,32 @@ def decode(data: bytes, limits: DecodeLimits, side: int = WORKING_SIDE) -> Photo
             max_bytes=limits.max_bytes,
         )
     header = read_header(data)
-    if header.width * header.height > limits.max_pixels:
-        raise ImageTooLargeError(
-            f"The image has {header.width} x {header.height} pixels; at most "
-            f"{limits.max_pixels} are accepted.",
-            width=header.width,
-            height=header.height,
-            max_pixels=limits.max_pixels,
-        )
+    _hold_pixels(header, limits)
     pixels = _decode_pixels(data, header, side)
     width, height = header.width, header.height
     if (pixels.shape[1] > pixels.shape[0]) != (width > height):
         width, height = height, width
-    return Photo(_reduce(pixels, side), width, height)
+    return Photo(pixels, width, height)
+
+
+def _hold_pixels(header: ImageHeader, limits: DecodeLimits) -> None:
+    double = header.alpha and header.deep
+    limit = limits.max_pixels // (2 if double else 1)
+    if header.width * header.height > limit:
+        kind = " of a 16-bit image with transparency" if double else ""
+        raise ImageTooLargeError(
+            f"The image has {header.width} x {header.height} pixels; at most "
+            f"{limit}{kind} are accepted.",
+            width=header.width,
+            height=header.height,
+            max_pixels=limit,
+        )
 
 
 def _decode_pixels(data: bytes, header: ImageHeader, side: int) -> Pixels:
+    """Upright RGB pixels, reduced to `side`."""
+    if header.format == "png":
+        data = png_for_decoder(data)
     flag = cv2.IMREAD_UNCHANGED if header.alpha else _decode_flag(header, side)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
@@ -108,8 +123,10 @@ def _decode_pixels(data: bytes, header: ImageHeader, side: int) -> Pixels:
     if decoded is None:
         raise InvalidImageError("The image file is damaged and can't be decoded.")
     if header.alpha:
-        return upright(_over_white(decoded), data)
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        return _reduce(upright(_over_white(decoded), header.exif), side)
+    # Reduced first: channels don't meet in it, and the large photo needs no second copy.
+    small = _reduce(decoded.astype(np.uint8, copy=False), side)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _decode_flag(header: ImageHeader, side: int) -> int:
@@ -122,16 +139,31 @@ def _decode_flag(header: ImageHeader, side: int) -> int:
 
 
 def _over_white(decoded: NDArray[Any]) -> Pixels:
-    """Gray, RGB or RGBA of 8 or 16 bits, in OpenCV's order of channels, to RGB."""
-    if decoded.dtype == np.uint16:
-        decoded = (decoded >> 8).astype(np.uint8)
+    """Gray, RGB or RGBA of 8 or 16 bits, in OpenCV's order of channels, to RGB.
+
+    `decoded` is overwritten: an RGB row is never longer than the row that it comes from, so the
+    result is put where the rows before it were, and a large photo needs no second copy.
+    """
     if decoded.ndim == 2:
-        return cv2.cvtColor(decoded, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
-    rgb = decoded[:, :, 2::-1]
-    if decoded.shape[2] == 4:
-        alpha = decoded[:, :, 3:].astype(np.uint16)
-        rgb = ((rgb * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
-    return np.ascontiguousarray(rgb)
+        gray = (decoded >> 8).astype(np.uint8) if decoded.dtype == np.uint16 else decoded
+        return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+    height, width = decoded.shape[:2]
+    rgb: Pixels = decoded.reshape(-1).view(np.uint8)[: height * width * 3]
+    rgb = rgb.reshape(height, width, 3)
+    rows = max(1, _STRIPE_PIXELS // width)
+    for start in range(0, height, rows):
+        rgb[start : start + rows] = _stripe_over_white(decoded[start : start + rows])
+    return rgb
+
+
+def _stripe_over_white(stripe: NDArray[Any]) -> Pixels:
+    if stripe.dtype == np.uint16:
+        stripe = (stripe >> 8).astype(np.uint8)
+    rgb = stripe[:, :, 2::-1]
+    if stripe.shape[2] == 4:
+        alpha = stripe[:, :, 3:].astype(np.uint16)
+        rgb = (rgb * alpha + 255 * (255 - alpha)) // 255
+    return rgb.astype(np.uint8)
 
 
 def _reduce(pixels: Pixels, side: int) -> Pixels:

@@ -19,23 +19,14 @@ _ROTATIONS: Final = {
 _MIRRORED: Final = frozenset({2, 4, 5, 7})
 
 
-def upright(pixels: Pixels, data: bytes) -> Pixels:
-    """Turn `pixels`, decoded without rotation from the file `data`, as its EXIF block says."""
-    orientation = _orientation_of(data)
-    if orientation in _ROTATIONS:
-        pixels = cv2.rotate(pixels, _ROTATIONS[orientation]).astype(np.uint8, copy=False)
-    if orientation in _MIRRORED:
+def upright(pixels: Pixels, exif: bytes) -> Pixels:
+    """Turn `pixels`, decoded without rotation, as the EXIF block of their file says."""
+    turn = orientation(exif)
+    if turn in _ROTATIONS:
+        pixels = cv2.rotate(pixels, _ROTATIONS[turn]).astype(np.uint8, copy=False)
+    if turn in _MIRRORED:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
     return pixels
-
-
-def _orientation_of(data: bytes) -> int:
-    buffer = np.frombuffer(data, np.uint8)
-    _image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_REDUCED_GRAYSCALE_8)
-    for kind, block in zip(kinds, blocks, strict=True):
-        if kind == cv2.IMAGE_METADATA_EXIF:
-            return orientation(np.asarray(block, np.uint8).tobytes())
-    return 1
 
 
 def orientation(exif: bytes) -> int:

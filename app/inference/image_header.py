@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.errors import InvalidImageError, UnsupportedMediaTypeError
+from app.inference.chunks import PNG_SIGNATURE, content, png_chunks, webp_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +18,29 @@ class ImageHeader:
         width: Pixels, before any EXIF rotation.
         height: Pixels, before any EXIF rotation.
         alpha: Whether the file may have transparent pixels.
+        deep: Whether a channel has 16 bits.
+        exif: The EXIF block of a PNG or WebP file; empty if it has none, and for other formats.
     """
 
     format: str
     width: int
     height: int
     alpha: bool = False
+    deep: bool = False
+    exif: bytes = b""
 
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers with a length; within pixels, FF is followed by 00 or by a restart marker.
 _MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_WEBP_ANIMATED: Final = 0x02
+_WEBP_ALPHA: Final = 0x10
 _SCAN: Final = 0xDA
 _END: Final = 0xD9
 _MAX_SCANS: Final = 32
 """An ordinary progressive JPEG has about ten."""
+_MAX_SEGMENTS: Final = 1024
+"""Full segments of 64 KiB fill a file of the largest size with fewer; tiny ones only cost time."""
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -40,7 +48,10 @@ def read_header(data: bytes) -> ImageHeader:
 
     Raises:
         UnsupportedMediaTypeError: If the bytes are not JPEG, PNG, WebP or BMP.
-        InvalidImageError: If the header is incomplete or contradicts itself.
+            Animated images are refused in the same way.
+        InvalidImageError: If the header is incomplete or contradicts itself, or the file is made
+            of more parts than a photo has.
+        ImageTooLargeError: If a PNG or WebP file carries too much metadata.
     """
     try:
         header = _parse(data)
@@ -54,7 +65,7 @@ def read_header(data: bytes) -> ImageHeader:
 def _parse(data: bytes) -> ImageHeader:
     if data.startswith(b"\xff\xd8\xff"):
         return _parse_jpeg(data)
-    if data.startswith(_PNG):
+    if data.startswith(PNG_SIGNATURE):
         return _parse_png(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _parse_webp(data)
@@ -68,10 +79,11 @@ def _parse_jpeg(data: bytes) -> ImageHeader:
     size: tuple[int, int] | None = None
     scans = 0
     position = 2
-    while found := _MARKER.search(data, position):
-        marker = found[0][-1]
-        if marker == _END:
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None or found[0][-1] == _END:
             break
+        marker = found[0][-1]
         (length,) = struct.unpack_from(">H", data, found.end())
         if length < 2:
             raise InvalidImageError("The JPEG file is damaged in its header.")
@@ -82,6 +94,8 @@ def _parse_jpeg(data: bytes) -> ImageHeader:
         if scans > _MAX_SCANS:
             raise InvalidImageError(f"The JPEG file has more than {_MAX_SCANS} scans.")
         position = found.end() + length
+    else:
+        raise InvalidImageError(f"The JPEG file has more than {_MAX_SEGMENTS} segments.")
     if size is None or not scans:
         raise InvalidImageError("The JPEG file is damaged: it states no size or holds no pixels.")
     return ImageHeader("jpeg", *size)
@@ -90,26 +104,30 @@ def _parse_jpeg(data: bytes) -> ImageHeader:
 def _parse_png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise InvalidImageError("The PNG file does not begin with its size.")
-    width, height, _depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return ImageHeader("png", width, height, alpha=colour in {4, 6} or _has_transparency(data))
-
-
-def _has_transparency(data: bytes) -> bool:
-    """Whether a chunk before the pixels makes a palette entry or a colour transparent."""
-    position = len(_PNG)
-    while (kind := data[position + 4 : position + 8]) not in {b"", b"IDAT", b"tRNS"}:
-        position += 12 + int.from_bytes(data[position : position + 4], "big")
-    return kind == b"tRNS"
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    chunks = png_chunks(data)
+    return ImageHeader(
+        "png",
+        width,
+        height,
+        alpha=colour in {4, 6} or any(chunk.name == b"tRNS" for chunk in chunks),
+        deep=depth == 16,
+        exif=content(data, chunks, b"eXIf"),
+    )
 
 
 def _parse_webp(data: bytes) -> ImageHeader:
+    chunks = webp_chunks(data)
     kind = data[12:16]
     if kind == b"VP8X":
-        width = 1 + int.from_bytes(data[24:27], "little")
-        height = 1 + int.from_bytes(data[27:30], "little")
         if len(data) < 30:
             raise IndexError
-        return ImageHeader("webp", width, height, alpha=bool(data[20] & 0x10))
+        if data[20] & _WEBP_ANIMATED:
+            raise UnsupportedMediaTypeError("The image is animated. Send a still photo.")
+        width = 1 + int.from_bytes(data[24:27], "little")
+        height = 1 + int.from_bytes(data[27:30], "little")
+        alpha = bool(data[20] & _WEBP_ALPHA)
+        return ImageHeader("webp", width, height, alpha, exif=content(data, chunks, b"EXIF"))
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         alpha = bool(bits >> 28 & 1)

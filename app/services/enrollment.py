@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from app.domain.audit import COMMAND, Action, Actor, AuditEvent
 from app.domain.entities import Face, FacePolicy, FaceTemplate, Floats, Quality, Reason, ReasonCode
 from app.domain.errors import (
     EnrollmentRejectedError,
@@ -17,9 +18,10 @@ from app.domain.errors import (
 )
 from app.domain.ports import FacePipeline
 from app.domain.subjects import subject_key
+from app.services.audit import AuditLog
 from app.services.gallery import Gallery
 from app.services.photos import UNUSABLE, analyze_reference, duplicate_of, reason_of
-from app.services.reference_store import NewPhoto
+from app.services.reference_store import NewPhoto, Stored
 from app.storage.records import EmbeddingRecord
 
 OUTLIER_REFERENCES: Final = 3
@@ -76,9 +78,16 @@ class Enrollment:
             references is called an outlier.
     """
 
-    def __init__(self, gallery: Gallery, pipeline: FacePipeline, max_fmr: float = 0.001) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        pipeline: FacePipeline,
+        audit: AuditLog,
+        max_fmr: float = 0.001,
+    ) -> None:
         self._gallery = gallery
         self._pipeline = pipeline
+        self._audit = audit
         self._max_fmr = max_fmr
 
     def enroll(
@@ -86,6 +95,7 @@ class Enrollment:
         subject: str,
         uploads: Sequence[Upload],
         policy: FacePolicy = FacePolicy.PROMINENT,
+        actor: Actor = COMMAND,
     ) -> EnrollmentResult:
         """Enroll the photos that can be used, and say why the others can't.
 
@@ -98,7 +108,7 @@ class Enrollment:
         if not uploads:
             raise InvalidRequestError("Send at least one photo.", field="files")
         candidates, rejected = self._examine(subject, uploads, policy)
-        stored = self._gallery.add(subject, [c.photo for c in candidates]) if candidates else []
+        stored = self._add(subject, candidates, actor)
         enrolled: list[Enrolled] = []
         for candidate, outcome in zip(candidates, stored, strict=True):
             if outcome.duplicate:
@@ -107,7 +117,17 @@ class Enrollment:
             else:
                 enrolled.append(_enrolled(candidate, outcome.image_id))
         if not enrolled:
-            raise _all_rejected(rejected)
+            error = _all_rejected(rejected)
+            self._audit.record(
+                AuditEvent(
+                    Action.ENROLL,
+                    actor,
+                    self._audit.pseudonym(subject_key(subject)),
+                    error.code,
+                    {"rejected": len(rejected)},
+                )
+            )
+            raise error
         summary = self._gallery.summary(subject)
         return EnrollmentResult(
             summary.subject if summary else subject,
@@ -115,6 +135,13 @@ class Enrollment:
             tuple(rejected),
             summary.references if summary else 0,
         )
+
+    def _add(
+        self, subject: str, candidates: Sequence[_Candidate], actor: Actor
+    ) -> Sequence[Stored]:
+        if not candidates:
+            return ()
+        return self._gallery.add(subject, [c.photo for c in candidates], actor)
 
     def _examine(
         self, subject: str, uploads: Sequence[Upload], policy: FacePolicy

@@ -1,5 +1,6 @@
 """Records what was found about folder photos, within one write transaction."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
@@ -33,29 +34,55 @@ class SyncReport:
         removed: References whose photo vanished or became unusable.
         embedded: Photos embedded, new ones included.
         unchanged: References left as they were.
+        skipped: What lies in the folder and can't become a reference.
+        unsettled: Photos that may still be written to; a later look takes them up.
     """
-
-    added: int
-    removed: int
-    embedded: int
-    unchanged: int
-    skipped: tuple[SkippedFile, ...]
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts towards a `SyncReport`."""
 
     added: int = 0
     removed: int = 0
     embedded: int = 0
     unchanged: int = 0
+    skipped: tuple[SkippedFile, ...] = ()
+    unsettled: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts towards a `SyncReport`, and what the next look must know.
+
+    Attributes:
+        forgotten: Findings that the database does not keep, for as long as the process lives.
+        erased: Whether an embedding was deleted, of which the database's log may hold traces.
+        again: Whether something is worth trying again although nothing changes in the folder.
+        changes: References added to or removed from a subject, by its key and what was done; not
+            yet in the audit log.
+    """
+
+    added: int = 0
+    removed: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    unsettled: int = 0
     skipped: list[SkippedFile] = field(default_factory=list)
+    forgotten: dict[str, SkippedRecord] = field(default_factory=dict)
+    erased: bool = False
+    again: bool = False
+    changes: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def skip(self, path: str, *reasons: Reason) -> None:
+        """Note a file or folder that can't be used."""
+        self.skipped.append(SkippedFile(path, reasons))
 
     def report(self) -> SyncReport:
         """The counts so far."""
-        skipped = tuple(sorted(self.skipped, key=lambda file: file.path))
-        return SyncReport(self.added, self.removed, self.embedded, self.unchanged, skipped)
+        return SyncReport(
+            added=self.added,
+            removed=self.removed,
+            embedded=self.embedded,
+            unchanged=self.unchanged,
+            skipped=tuple(sorted(self.skipped, key=lambda file: file.path)),
+            unsettled=self.unsettled,
+        )
 
 
 class FindingRecorder:
@@ -98,6 +125,7 @@ class FindingRecorder:
                 subject = self._rows.add_subject(finding.file.subject, key, utc_now())
             image = _new_image(finding)
             self._rows.add_image(subject.id, image)
+            self._note(finding, "added")
             self._tally.added += 1
             return image.image_id
         image_id = current.image.image_id
@@ -105,6 +133,8 @@ class FindingRecorder:
             self._rows.restamp_image(image_id, finding.stamp)
         else:
             self._rows.replace_content(image_id, finding.sha256, finding.stamp)
+            self._note(finding, "changed")
+            self._tally.erased = True
         return image_id
 
     def _twin(self, finding: Finding) -> str | None:
@@ -117,15 +147,21 @@ class FindingRecorder:
         self, finding: Finding, reasons: tuple[Reason, ...], current: FolderImage | None
     ) -> None:
         path = finding.file.path
-        self._tally.skipped.append(SkippedFile(path, reasons))
+        self._tally.skip(path, *reasons)
         # Without a hash the file was not read: what is known of it may still hold.
         if current is not None and finding.sha256 and current.image.sha256 != finding.sha256:
             self._rows.remove_image(current.image.image_id)
+            self._note(finding, "removed")
             self._tally.removed += 1
-        if not _FORGOTTEN.intersection(reason.code for reason in reasons):
-            self._rows.put_skipped(
-                SkippedRecord(path, self._fingerprint, finding.sha256, finding.stamp, reasons)
-            )
+            self._tally.erased = True
+        record = SkippedRecord(path, self._fingerprint, finding.sha256, finding.stamp, reasons)
+        if _FORGOTTEN.intersection(reason.code for reason in reasons):
+            self._tally.forgotten[path] = record
+        else:
+            self._rows.put_skipped(record)
+
+    def _note(self, finding: Finding, outcome: str) -> None:
+        self._tally.changes[subject_key(finding.file.subject), outcome] += 1
 
 
 def _new_image(finding: Finding) -> ImageRecord:

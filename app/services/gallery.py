@@ -1,12 +1,12 @@
 """The gallery: all references, in the database, in the folder and in memory."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from app.domain.entities import Face, FacePolicy, Floats, Quality, Reference
+from app.domain.audit import COMMAND, SERVICE, Action, Actor, AuditEvent
+from app.domain.entities import FacePolicy, Floats, Reference
 from app.domain.errors import (
     ImageNotFoundError,
     NoReferencesError,
@@ -14,17 +14,36 @@ from app.domain.errors import (
     SubjectNotFoundError,
 )
 from app.domain.ports import FacePipeline
+from app.domain.receipts import ErasureReceipt
 from app.domain.subjects import DEFAULT_SUBJECT, subject_key
+from app.services.audit import AuditLog
+from app.services.erasure import Erasure
+from app.services.export import Archive, SubjectExport
 from app.services.finding_recorder import SkippedFile, SyncReport
-from app.services.gallery_sync import FolderSync, Progress
+from app.services.gallery_health import GalleryHealth, Problem, ProblemCode
+from app.services.gallery_sync import FolderSync
+from app.services.photo_examiner import PhotoExaminer
+from app.services.photo_intake import Job, PhotoIntake, Progress, unwatched
 from app.services.reference_store import NewPhoto, ReferenceStore, Stored
-from app.services.snapshot import SnapshotCache, SubjectReferences
+from app.services.settling import SETTLE_SECONDS, Clock, Settling
+from app.services.snapshot import SnapshotCache
+from app.services.subject_views import (
+    ReferenceInfo,
+    SubjectSummary,
+    info_of,
+    summary_of,
+)
+from app.storage.cipher import UndecryptableError
 from app.storage.database import Database
 from app.storage.files import ReferenceFiles
-from app.storage.records import EmbeddingRecord, ImageRecord, Source, SubjectRecord
+from app.storage.home import GalleryHome
+from app.storage.records import ImageRecord, StoredEmbedding, SubjectRecord
 
 __all__ = [
     "Gallery",
+    "GalleryHealth",
+    "Problem",
+    "ProblemCode",
     "Progress",
     "ReferenceInfo",
     "SkippedFile",
@@ -35,37 +54,6 @@ __all__ = [
 MAX_IMAGE_BYTES: Final = 20 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectSummary:
-    """A subject and how many references can be compared with; `created_at` is ISO 8601 UTC."""
-
-    subject: str
-    references: int
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceInfo:
-    """A verification image.
-
-    Attributes:
-        filename: Of the stored file.
-        source: Whether it was sent or found in the folder.
-        created_at: ISO 8601 UTC.
-        sha256: Of the stored file.
-        face: The face that is compared; None if the bundle in use finds none, in which case the
-            image takes no part in verification.
-    """
-
-    image_id: str
-    filename: str
-    source: Source
-    created_at: str
-    sha256: str
-    face: Face | None
-    quality: Quality | None
-
-
 class Gallery:
     """All references under one bundle; safe to use from many threads and beside other processes.
 
@@ -73,8 +61,11 @@ class Gallery:
         database: Migrated.
         images_dir: The folder verification_images; it must exist.
         pipeline: The bundle that embeds and whose fingerprint is compared.
+        audit: Where changes are logged.
         max_image_bytes: Larger folder photos are skipped.
         folder_policy: Which face of a new folder photo is meant.
+        settle_seconds: How long a file in the folder must stand still before it counts.
+        clock: Where the time comes from that this is measured with.
     """
 
     def __init__(
@@ -82,36 +73,80 @@ class Gallery:
         database: Database,
         images_dir: Path,
         pipeline: FacePipeline,
+        audit: AuditLog,
         *,
         max_image_bytes: int = MAX_IMAGE_BYTES,
         folder_policy: FacePolicy = FacePolicy.PROMINENT,
+        settle_seconds: float = SETTLE_SECONDS,
+        clock: Clock | None = None,
     ) -> None:
         self._database = database
+        self._audit = audit
         self._fingerprint = pipeline.fingerprint
-        self._files = ReferenceFiles(images_dir)
-        self._store = ReferenceStore(database, self._files, self._fingerprint)
+        self._files = ReferenceFiles(images_dir, database.cipher)
+        home = GalleryHome(images_dir, database)
+        self._erasure = Erasure(database, self._files, home, self._fingerprint, audit)
+        self._store = ReferenceStore(
+            database, self._files, self._fingerprint, self._erasure, audit, home=home
+        )
+        self._export = SubjectExport(database, self._files, audit, max_image_bytes)
         self._snapshots = SnapshotCache(database, self._fingerprint)
+        examiner = PhotoExaminer(self._files, pipeline, max_image_bytes, folder_policy)
         self._folder = FolderSync(
             database,
             self._files,
             self._store,
-            pipeline,
-            max_image_bytes=max_image_bytes,
-            policy=folder_policy,
+            home=home,
+            intake=PhotoIntake(database, self._files, examiner, self._fingerprint, audit),
+            fingerprint=self._fingerprint,
+            audit=audit,
+            settling=Settling(settle_seconds, clock or Clock()),
         )
         self._syncing = Lock()
 
-    def sync(self, progress: Progress | None = None) -> SyncReport:
+    def sync(
+        self, progress: Progress | None = None, *, accept_removals: bool = False
+    ) -> SyncReport:
         """Finish what a crash left and pick up what changed in the folder.
+
+        A folder that can't be read, or lacks most of its photos, changes nothing; see `health`.
 
         Args:
             progress: Called with the number of photos done and the number to do.
+            accept_removals: Whether someone confirmed that most photos were deleted on purpose.
 
         Raises:
-            StorageError: If database or folder can't be used.
+            StorageError: If the database can't be used.
+        """
+        actor = COMMAND if accept_removals else SERVICE
+        with self._syncing:
+            report = self._folder.run(
+                Job(progress or unwatched, accept_removals=accept_removals, actor=actor)
+            )
+        if report.removed:
+            self._snapshots.current()
+        return report
+
+    def look(self, stopping: Callable[[], bool]) -> float:
+        """Look at the folder once, and `sync` with one worker if anything may have changed.
+
+        Args:
+            stopping: Asked after each photo; what is recorded by then stays.
+
+        Returns:
+            Seconds that it took, without the work on photos.
+
+        Raises:
+            StorageError: If the database can't be used.
         """
         with self._syncing:
-            return self._folder.run(progress)
+            seconds = self._folder.look(Job(workers=1, stopping=stopping))
+        self._snapshots.current()
+        return seconds
+
+    def health(self) -> GalleryHealth:
+        """How folder and gallery stand to each other; costs nothing."""
+        return self._folder.health
 
     def references(self, subject: str) -> tuple[str, tuple[Reference, ...], Floats]:
         """What a probe is compared with, all of one state of the gallery.
@@ -137,12 +172,12 @@ class Gallery:
 
     def subjects(self) -> list[SubjectSummary]:
         """All subjects, by name without regard to case."""
-        return [_summary(s) for s in self._snapshots.current().subjects.values()]
+        return [summary_of(s) for s in self._snapshots.current().subjects.values()]
 
     def summary(self, name: str) -> SubjectSummary | None:
         """A subject without its images; None if there is none."""
         found = self._snapshots.current().subjects.get(subject_key(name))
-        return _summary(found) if found else None
+        return summary_of(found) if found else None
 
     def subject(self, name: str) -> tuple[SubjectSummary, list[ReferenceInfo]]:
         """A subject and all its verification images, oldest first.
@@ -153,7 +188,7 @@ class Gallery:
         record, images = self._images(name)
         usable = sum(embedding is not None for _, embedding in images)
         summary = SubjectSummary(record.name, usable, record.created_at)
-        return summary, [_info(image, embedding) for image, embedding in images]
+        return summary, [info_of(image, embedding) for image, embedding in images]
 
     def image(self, name: str, image_id: str) -> ReferenceInfo:
         """One verification image of a subject.
@@ -161,44 +196,60 @@ class Gallery:
         Raises:
             SubjectNotFoundError, ImageNotFoundError: If there is none.
         """
-        return _info(*self._image(name, image_id))
+        return info_of(*self._image(name, image_id))
 
-    def image_content(self, name: str, image_id: str) -> tuple[str, bytes]:
-        """File name and bytes of a verification image.
+    def image_content(self, name: str, image_id: str, actor: Actor = COMMAND) -> tuple[str, bytes]:
+        """File name and bytes of a verification image; the audit log tells who looked.
 
         Raises:
             SubjectNotFoundError, ImageNotFoundError: If there is none.
             StorageError: If it can't be read.
         """
         image, _ = self._image(name, image_id)
-        path = self._files.location(image.path)
+        person = self._audit.pseudonym(subject_key(name))
+        self._audit.record(AuditEvent(Action.READ_IMAGE, actor, person, "read"))
         try:
-            return path.name, path.read_bytes()
+            return self._files.location(image.path).name, self._files.content(image.path)
         except FileNotFoundError:
             raise ImageNotFoundError("The file of this reference is gone from the disk.") from None
+        except UndecryptableError as error:
+            raise StorageError(f"The photo can't be read. {error.message}") from error
         except OSError as error:
             raise StorageError(f"The photo can't be read: {error.strerror}.") from error
 
-    def delete_subject(self, name: str) -> int:
+    def delete_subject(self, name: str, actor: Actor = COMMAND) -> ErasureReceipt:
         """Delete all that is kept of a person: rows, embeddings and every photo in the folder.
 
         Returns:
-            How many references were removed.
+            What was removed, signed.
 
         Raises:
             SubjectNotFoundError: If there is none.
             StorageError: If something can't be deleted now.
         """
-        return self._store.remove_subject(subject_key(name))
+        receipt = self._erasure.subject(subject_key(name), actor)
+        # The embeddings leave memory now, not with the next request.
+        self._snapshots.current()
+        return receipt
 
-    def delete_image(self, name: str, image_id: str) -> None:
+    def delete_image(self, name: str, image_id: str, actor: Actor = COMMAND) -> None:
         """Delete one verification image: row, embeddings and file.
 
         Raises:
             SubjectNotFoundError, ImageNotFoundError: If there is none.
             StorageError: If something can't be deleted now.
         """
-        self._store.remove_image(subject_key(name), image_id)
+        self._erasure.image(subject_key(name), image_id, actor)
+        self._snapshots.current()
+
+    def export(self, name: str, actor: Actor) -> Archive:
+        """All that is stored about a subject, as a zip file.
+
+        Raises:
+            SubjectNotFoundError: If there is none.
+            StorageError: If it can't be read.
+        """
+        return self._export.archive(name, actor)
 
     def reference_count(self) -> int:
         """References of all subjects that can be compared with."""
@@ -211,24 +262,24 @@ class Gallery:
             image = subject and rows.twin(subject.id, hashes)
             return image.image_id if image else None
 
-    def add(self, name: str, photos: Sequence[NewPhoto]) -> list[Stored]:
+    def add(self, name: str, photos: Sequence[NewPhoto], actor: Actor) -> list[Stored]:
         """Store photos as references, all or none; what became of each, in their order.
 
         Raises:
             StorageError: If they can't be stored; then nothing is changed.
         """
-        return self._store.add(name, photos)
+        return self._store.add(name, photos, actor)
 
     def _images(
         self, name: str
-    ) -> tuple[SubjectRecord, list[tuple[ImageRecord, EmbeddingRecord | None]]]:
+    ) -> tuple[SubjectRecord, list[tuple[ImageRecord, StoredEmbedding | None]]]:
         with self._database.read() as rows:
             record = rows.subject(subject_key(name))
             if record is None:
                 raise _unknown()
             return record, rows.images(record.id, self._fingerprint)
 
-    def _image(self, name: str, image_id: str) -> tuple[ImageRecord, EmbeddingRecord | None]:
+    def _image(self, name: str, image_id: str) -> tuple[ImageRecord, StoredEmbedding | None]:
         record, images = self._images(name)
         for image, embedding in images:
             if image.image_id == image_id:
@@ -238,19 +289,3 @@ class Gallery:
 
 def _unknown() -> SubjectNotFoundError:
     return SubjectNotFoundError("No subject of this name exists. Enroll a photo of it first.")
-
-
-def _summary(found: SubjectReferences) -> SubjectSummary:
-    return SubjectSummary(found.record.name, len(found.references), found.record.created_at)
-
-
-def _info(image: ImageRecord, embedding: EmbeddingRecord | None) -> ReferenceInfo:
-    return ReferenceInfo(
-        image.image_id,
-        image.path.rpartition("/")[2],
-        image.source,
-        image.created_at,
-        image.sha256,
-        embedding.face if embedding else None,
-        embedding.quality if embedding else None,
-    )

@@ -1,5 +1,6 @@
 """Looks at single photos of the folder; touches no database."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -8,12 +9,15 @@ from app.domain.entities import FacePolicy, FaceTemplate, Reason
 from app.domain.ports import FacePipeline
 from app.domain.subjects import subject_key
 from app.services.photos import analyze_reference, duplicate_of, invalid
+from app.storage.cipher import UndecryptableError
 from app.storage.files import ReferenceFiles
-from app.storage.layout import FolderFile
+from app.storage.folders import ABSENT
 from app.storage.records import FileStamp, FolderImage, SkippedRecord
+from app.storage.scan import FolderFile
 
 Twins = Mapping[tuple[str, str], str]
 """Path of a reference by its subject's key and a sha256."""
+_log = logging.getLogger("facetwin.encryption")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,10 @@ class Finding:
     """What a photo turned out to be.
 
     Attributes:
-        sha256: Of its content; empty if it was not read.
+        sha256: Of its content; empty if it was not read, or not to its end.
         template: If it can be a reference.
         reasons: If it can't. With neither, the file was touched but not changed.
+        again: Whether it is worth trying again although the file does not change.
     """
 
     file: FolderFile
@@ -41,6 +46,7 @@ class Finding:
     policy: FacePolicy = FacePolicy.PROMINENT
     template: FaceTemplate | None = None
     reasons: tuple[Reason, ...] = ()
+    again: bool = False
 
 
 class PhotoExaminer:
@@ -62,20 +68,35 @@ class PhotoExaminer:
         self._files = files
         self._pipeline = pipeline
         self._max_image_bytes = max_image_bytes
+        self._warned: set[tuple[str, FileStamp]] = set()
 
     def examine(self, task: Task, twins: Twins) -> Finding | None:
         """What a photo turns out to be; None if it is gone."""
         file = task.file
         try:
             data, stamp = self._files.read(file.path, self._max_image_bytes)
-        except FileNotFoundError:
-            return None
         except OSError as error:
-            return _unread(file, f"The file can't be read: {error.strerror}.")
+            if error.errno in ABSENT:
+                # Gone, or swapped for a link, since the folder was listed.
+                return None
+            return _unread(file, f"The file can't be read: {error.strerror}.", again=True)
+        except UndecryptableError as error:
+            self._warn(file)
+            return _unread(file, error.message, again=True)
         if len(data) > self._max_image_bytes:
             return _unread(file, f"The file is larger than {self._max_image_bytes} bytes.")
         digest = sha256(data).hexdigest()
-        return _remembered(task, twins, digest, stamp) or self._look(task, data, digest, stamp)
+        try:
+            return _remembered(task, twins, digest, stamp) or self._look(task, data, digest, stamp)
+        except Exception as error:  # noqa: BLE001 - one photo must not keep out all others
+            _log.warning("A photo of the folder can't be examined: %s", type(error).__name__)
+            return _unread(file, "The photo can't be examined: it makes the model fail.")
+
+    def _warn(self, file: FolderFile) -> None:
+        """Say once that a file can't be decrypted; its name may be that of a person."""
+        if (file.path, file.stamp) not in self._warned:
+            self._warned.add((file.path, file.stamp))
+            _log.warning("A photo of the folder can't be decrypted; its reference, if any, is kept")
 
     def _look(self, task: Task, data: bytes, digest: str, stamp: FileStamp) -> Finding:
         policy = task.known.image.face_policy if task.known else self._policy
@@ -107,5 +128,5 @@ def _remembered(task: Task, twins: Twins, digest: str, stamp: FileStamp) -> Find
     return None
 
 
-def _unread(file: FolderFile, why: str) -> Finding:
-    return Finding(file, "", file.stamp, reasons=(invalid(why),))
+def _unread(file: FolderFile, why: str, *, again: bool = False) -> Finding:
+    return Finding(file, "", file.stamp, reasons=(invalid(why),), again=again)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
 
+from app.domain.audit import COMMAND, Action, Actor, AuditEvent
 from app.domain.decisions import VoteRule
 from app.domain.entities import (
+    Decision,
     FacePolicy,
     FaceTemplate,
     Floats,
@@ -16,7 +18,10 @@ from app.domain.entities import (
     Reference,
     Verdict,
 )
+from app.domain.errors import FacetwinError
 from app.domain.ports import DetectedFaces, FacePipeline
+from app.domain.subjects import subject_key
+from app.services.audit import AuditLog
 from app.services.gallery import Gallery
 from app.services.photos import UNUSABLE
 
@@ -58,12 +63,15 @@ class VerificationResult:
 class Verification:
     """Answers from one snapshot of the gallery; safe to use from many threads."""
 
-    def __init__(self, gallery: Gallery, pipeline: FacePipeline) -> None:
+    def __init__(self, gallery: Gallery, pipeline: FacePipeline, audit: AuditLog) -> None:
         self._gallery = gallery
         self._pipeline = pipeline
+        self._audit = audit
 
-    def verify(self, data: bytes, subject: str, options: VerifyOptions) -> VerificationResult:
-        """Compare the face on a photo with a subject's references.
+    def verify(
+        self, data: bytes, subject: str, options: VerifyOptions, actor: Actor = COMMAND
+    ) -> VerificationResult:
+        """Compare the face on a photo with a subject's references; the audit log tells of it.
 
         Raises:
             SubjectNotFoundError, NoReferencesError: If there is nothing to compare with.
@@ -71,6 +79,13 @@ class Verification:
             NoFaceError, MultipleFacesError: If the photo does not show the face that is meant.
             ImageTooLargeError, UnsupportedMediaTypeError, InvalidImageError: From decoding.
         """
+        person = self._audit.pseudonym(subject_key(subject))
+        with self._logged(Action.VERIFY, actor, options, person) as outcome:
+            result = self._verify(data, subject, options)
+            outcome.append(result.verdict.decision)
+        return result
+
+    def _verify(self, data: bytes, subject: str, options: VerifyOptions) -> VerificationResult:
         started = perf_counter()
         name, references, matrix = self._gallery.references(subject)
         self._check_support(options, len(references))
@@ -86,7 +101,9 @@ class Verification:
             _timing((probe,), match_ms, started),
         )
 
-    def compare(self, source: bytes, target: bytes, options: VerifyOptions) -> VerificationResult:
+    def compare(
+        self, source: bytes, target: bytes, options: VerifyOptions, actor: Actor = COMMAND
+    ) -> VerificationResult:
         """Compare the faces on two photos; `target` takes the place of a single reference.
 
         A blocking finding on either photo makes the answer inconclusive.
@@ -96,6 +113,12 @@ class Verification:
             NoFaceError, MultipleFacesError: If a photo does not show the face that is meant.
             ImageTooLargeError, UnsupportedMediaTypeError, InvalidImageError: From decoding.
         """
+        with self._logged(Action.COMPARE, actor, options, None) as outcome:
+            result = self._compare(source, target, options)
+            outcome.append(result.verdict.decision)
+        return result
+
+    def _compare(self, source: bytes, target: bytes, options: VerifyOptions) -> VerificationResult:
         started = perf_counter()
         self._check_support(options, 1)
         with _naming("source"):
@@ -117,6 +140,27 @@ class Verification:
     def detect(self, data: bytes) -> DetectedFaces:
         """All faces of a photo with their quality; raises what decoding raises."""
         return self._pipeline.detect(data)
+
+    @contextmanager
+    def _logged(
+        self, action: Action, actor: Actor, options: VerifyOptions, person: str | None
+    ) -> Iterator[list[Decision]]:
+        """Log the decision that is put into the list, or the code of the error instead."""
+        decided: list[Decision] = []
+        details = {
+            "policy": "vote" if options.vote else "calibrated",
+            "max_fmr": None if options.vote else options.max_fmr,
+            "model": self._pipeline.version,
+        }
+        outcome = "internal_error"
+        try:
+            yield decided
+            outcome = decided[0].value
+        except FacetwinError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._audit.record(AuditEvent(action, actor, person, outcome, details))
 
     def _check_support(self, options: VerifyOptions, references: int) -> None:
         """Refuse an unsupported rate before any work on pixels."""

@@ -18,11 +18,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.domain.errors import StorageError
+from app.storage.cipher import Cipher
+from app.storage.encryption_rows import require_registered
 from app.storage.errors import storage_errors
 from app.storage.gallery_writer import GalleryWriter
 from app.storage.migration import upgrade
 from app.storage.repositories import GalleryReader
 from app.storage.tables import GalleryState
+from app.storage.vectors import VectorCodec
 
 _BEGIN: Final = "facetwin_begin"
 _PRAGMAS: Final = (
@@ -40,15 +43,20 @@ class Database:
 
     Args:
         url: `sqlite:///path/to/file`.
+        cipher: Encrypts embeddings, and the photos of whoever takes it from here.
 
     Raises:
         StorageError: If the address is not understood.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cipher: Cipher | None = None) -> None:
+        self.cipher = cipher
+        self._codec = VectorCodec(cipher)
         self._url = _checked(url)
         self._engine = _engine(self._url)
         self._writing = Lock()
+        self.has_traces = False
+        """Whether the log could not be emptied after a deletion."""
 
     def migrate(self) -> None:
         """Create the tables, or bring those of an older version up to date.
@@ -76,7 +84,7 @@ class Database:
             StorageError: If the database can't be read.
         """
         with storage_errors(), self._engine.connect() as connection:
-            yield GalleryReader(connection)
+            yield GalleryReader(connection, self._codec)
 
     @contextmanager
     def write(self) -> Iterator[GalleryWriter]:
@@ -87,21 +95,56 @@ class Database:
         """
         with self._writing, storage_errors(), self._engine.connect() as connection:
             transaction = connection.begin()
-            writer = GalleryWriter(connection, _next_revision(connection))
+            writer = GalleryWriter(connection, self._codec, _next_revision(connection))
+            require_registered(connection, self._codec.key_id)
             yield writer
             if writer.changed:
                 transaction.commit()
 
-    def erase_traces(self) -> None:
-        """Empty the write-ahead log, which may still hold the bytes of deleted rows."""
+    @contextmanager
+    def write_apart(self) -> Iterator[Connection]:
+        """A transaction on tables that no snapshot shows (keys, audit): the revision stays.
+
+        It excludes all other writers, as `write` does, and is committed at the end.
+
+        Raises:
+            StorageError: If the database can't be written; then nothing is changed.
+        """
+        with self._writing, storage_errors(), self._engine.begin() as connection:
+            connection.execute(update(GalleryState).values(revision=GalleryState.revision))
+            yield connection
+
+    @contextmanager
+    def read_apart(self) -> Iterator[Connection]:
+        """One consistent state of the tables that no snapshot shows.
+
+        Raises:
+            StorageError: If the database can't be read.
+        """
+        with storage_errors(), self._engine.connect() as connection:
+            yield connection
+
+    def erase_traces(self) -> bool:
+        """Empty the write-ahead log, which may still hold the bytes of deleted rows.
+
+        Returns:
+            Whether it is empty now. Someone who still reads an older state keeps it; it is then
+            emptied by the next call.
+
+        Raises:
+            StorageError: If the database can't be written.
+        """
         with storage_errors():
             connection = self._engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.cursor()
+                busy, _frames, _done = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.Error as error:
                 raise SQLAlchemyError(str(error)) from error
             finally:
                 connection.close()
+        self.has_traces = bool(busy)
+        return not busy
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the log into the file."""

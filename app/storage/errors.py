@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -19,25 +20,38 @@ _MESSAGES: Final = {
     sqlite3.SQLITE_IOERR: "The database can't be read or written: the disk reports an error.",
     sqlite3.SQLITE_CORRUPT: "The database is damaged. Restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "FACETWIN_DATABASE_URL names a file that is not a database.",
+    # Two openings of one log met; SQLite has given up waiting for the other.
+    sqlite3.SQLITE_PROTOCOL: "The database is locked by another process. Try again.",
+    sqlite3.SQLITE_NOMEM: "There is not enough memory to use the database.",
 }
+_EXTENDED: Final = {
+    # Before anything else SQLite makes a file of 32 KiB beside the database.
+    sqlite3.SQLITE_IOERR_SHMSIZE: "The disk that holds the database is full. Free some space.",
+}
+"""Where a primary code would name the wrong cause."""
 _PRIMARY: Final = 0xFF
 """Mask from SQLite's extended result codes to the primary ones."""
 
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageError in the place of what the database raises."""
+    """Raise StorageError in the place of what the database, or what is damaged in it, raises."""
     try:
         yield
     except SQLAlchemyError as error:
         raise StorageError(_message(error)) from error
+    except (JSONDecodeError, UnicodeDecodeError) as error:
+        # A column that nobody but this code writes.
+        raise StorageError(_MESSAGES[sqlite3.SQLITE_CORRUPT]) from error
 
 
 def _message(error: SQLAlchemyError) -> str:
     if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
         code = getattr(error.orig, "sqlite_errorcode", None)
-        if code is not None and code & _PRIMARY in _MESSAGES:
-            return _MESSAGES[code & _PRIMARY]
+        if code is not None:
+            known = _EXTENDED.get(code) or _MESSAGES.get(code & _PRIMARY)
+            if known is not None:
+                return known
         if "no such table" in str(error.orig):
             return "The database has no tables yet. Start the service once to prepare it."
     return "The database can't be used. The log of the service says why."

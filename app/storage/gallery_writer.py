@@ -5,12 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app.storage.json_values import (
-    face_to_json,
-    quality_to_json,
-    reasons_to_json,
-    vector_to_bytes,
-)
+from app.storage.json_values import face_to_json, quality_to_json, reasons_to_json
 from app.storage.records import (
     EmbeddingRecord,
     FileStamp,
@@ -20,6 +15,7 @@ from app.storage.records import (
 )
 from app.storage.repositories import GalleryReader, chunks
 from app.storage.tables import Embedding, Image, PendingRemoval, SkippedFile, Subject
+from app.storage.vectors import VectorCodec
 
 
 class GalleryWriter(GalleryReader):
@@ -30,8 +26,8 @@ class GalleryWriter(GalleryReader):
         changed: Whether anything was changed; if not, nothing is committed.
     """
 
-    def __init__(self, connection: Connection, revision_after: int) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, codec: VectorCodec, revision_after: int) -> None:
+        super().__init__(connection, codec)
         self.revision_after = revision_after
         self.changed = False
 
@@ -102,7 +98,8 @@ class GalleryWriter(GalleryReader):
         values = {
             "image_id": image_id,
             "fingerprint": fingerprint,
-            "vector": vector_to_bytes(value.vector),
+            "vector": self._codec.encode(value.vector, image_id, fingerprint),
+            "key_id": self._codec.key_id,
             "face": face_to_json(value.face),
             "quality": quality_to_json(value.quality),
         }

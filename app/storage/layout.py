@@ -8,17 +8,22 @@ later place under a hidden name ("staged"). Symbolic links are not followed.
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from app.domain.errors import StorageError
 from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT, is_subject_name
+from app.storage.folders import ABSENT, Entry, list_folder, lstat
 from app.storage.records import FileStamp
 
-_STAGED: Final = ".incoming-"
+MARKER: Final = ".facetwin-gallery"
+"""Name of the file in the root that says whose folder it is."""
+STAGED: Final = ".incoming-"
+"""Begins the name of a photo on its way in."""
+_DRAFT: Final = ".sealing-"
 _CAUSES: Final = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -26,30 +31,6 @@ _CAUSES: Final = {
     errno.EPERM: "its folder is not writable",
     errno.EROFS: "its disk is read-only",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FolderFile:
-    """A photo in the folder; `subject` is the name of its folder as it is spelled."""
-
-    path: str
-    subject: str
-    stamp: FileStamp
-
-
-@dataclass(frozen=True, slots=True)
-class FolderScan:
-    """What lies in the folder.
-
-    Attributes:
-        files: Photos, in the order of their paths.
-        folders: Valid subject folders as they are spelled, without the root.
-        refused: Path and reason of what can't be looked at.
-    """
-
-    files: tuple[FolderFile, ...]
-    folders: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
 
 
 class FolderLayout:
@@ -62,34 +43,13 @@ class FolderLayout:
         """Where the photo of this path lies."""
         return self._root / path
 
-    def scan(self) -> FolderScan:
-        """List photos and subject folders.
-
-        Raises:
-            StorageError: If the folder can't be read; an unmounted disk is not an empty gallery.
-        """
-        files: list[FolderFile] = []
-        folders: list[str] = []
-        refused: list[tuple[str, str]] = []
-        with file_errors("The folder verification_images can't be read"):
-            for entry in self._entries(""):
-                if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
-                    continue
-                problem = _folder_problem(entry.name)
-                if problem is None:
-                    folders.append(entry.name)
-                else:
-                    refused.append((_printable(entry.name), problem))
-            for folder in ("", *folders):
-                for entry in self._photos(folder):
-                    if _is_text(entry.name):
-                        files.append(_folder_file(folder, entry))
-                    else:
-                        path = _join(folder, _printable(entry.name))
-                        refused.append((path, "The file's name is not valid text. Rename it."))
-        return FolderScan(
-            tuple(sorted(files, key=lambda f: f.path)), tuple(folders), tuple(refused)
-        )
+    def lies_there(self, path: str) -> bool:
+        """Whether anything has this path; a link counts, whatever it leads to."""
+        try:
+            lstat(self._root, path)
+        except OSError as error:
+            return error.errno not in ABSENT
+        return True
 
     def belongings_of(self, key: str) -> list[str]:
         """Paths of all that has to go with a subject: everything in its folders, whatever it is.
@@ -98,15 +58,15 @@ class FolderLayout:
         """
         with file_errors("The subject's folder can't be read"):
             if key == DEFAULT_SUBJECT:
-                return [entry.name for entry in self._photos("") if _is_text(entry.name)]
+                return [entry.name for entry in self._entries("") if is_photo(entry)]
             found = (p for folder in self._folders_of(key) for p in self._inside(folder))
-            return [path for path in found if _is_text(path)]
+            return [path for path in found if is_text(path)]
 
     def _inside(self, folder: str) -> Iterator[str]:
         """Files and links in a folder and below; links are not followed."""
         for entry in self._entries(folder):
-            path = _join(folder, entry.name)
-            if entry.is_dir(follow_symlinks=False):
+            path = join(folder, entry.name)
+            if entry.is_folder:
                 yield from self._inside(path)
             else:
                 yield path
@@ -118,31 +78,35 @@ class FolderLayout:
         with file_errors("The folder verification_images can't be read"):
             return next(iter(self._folders_of(name.casefold())), name)
 
+    def drafts(self) -> list[Path]:
+        """Files that were being written in the place of a photo when a process ended."""
+        return [self._root / path for path in self._hidden(_DRAFT)]
+
     def staged(self) -> list[str]:
         """Final paths of the photos that lie under a staged name."""
+        places = [PurePosixPath(path) for path in self._hidden(STAGED)]
+        return [str(place.with_name(place.name.removeprefix(STAGED))) for place in places]
+
+    def _hidden(self, prefix: str) -> list[str]:
+        """Paths of what has such a name; a subject's folder that can't be read is left out."""
+        found: list[str] = []
         with file_errors("The folder verification_images can't be read"):
-            return [
-                _join(folder, entry.name.removeprefix(_STAGED))
-                for folder in ("", *self._subject_folders())
-                for entry in self._entries(folder)
-                if entry.name.startswith(_STAGED)
-            ]
+            folders = self._subject_folders()
+            found += [e.name for e in self._entries("") if e.name.startswith(prefix)]
+        for folder in folders:
+            with suppress(OSError):
+                entries = self._entries(folder)
+                found += [join(folder, e.name) for e in entries if e.name.startswith(prefix)]
+        return found
 
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        with os.scandir(self._root / folder) as entries:
-            yield from sorted(entries, key=lambda entry: entry.name)
-
-    def _photos(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        for entry in self._entries(folder):
-            is_image = PurePosixPath(entry.name).suffix.lower() in IMAGE_SUFFIXES
-            if is_image and not entry.name.startswith(".") and _is_file(entry):
-                yield entry
+    def _entries(self, folder: str) -> list[Entry]:
+        return list_folder(self._root, folder)
 
     def _subject_folders(self) -> list[str]:
         return [
             entry.name
             for entry in self._entries("")
-            if entry.is_dir(follow_symlinks=False) and _folder_problem(entry.name) is None
+            if entry.is_folder and folder_problem(entry.name) is None
         ]
 
     def _folders_of(self, key: str) -> list[str]:
@@ -161,7 +125,7 @@ def file_errors(what: str) -> Iterator[None]:
         raise StorageError(f"{what}: {cause}.") from error
 
 
-def _folder_problem(name: str) -> str | None:
+def folder_problem(name: str) -> str | None:
     """Why a folder can't be a subject's."""
     if name.casefold() == DEFAULT_SUBJECT:
         return (
@@ -176,23 +140,28 @@ def _folder_problem(name: str) -> str | None:
     return None
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False)
+def is_photo(entry: Entry) -> bool:
+    """Whether the name and kind of a file are those of a photo; its name must be text."""
+    suffix = PurePosixPath(entry.name).suffix.lower()
+    hidden = entry.name.startswith(".")
+    return entry.is_file and not hidden and suffix in IMAGE_SUFFIXES and is_text(entry.name)
 
 
-def _folder_file(folder: str, entry: os.DirEntry[str]) -> FolderFile:
-    stamp = stamp_of(entry.stat(follow_symlinks=False))
-    return FolderFile(_join(folder, entry.name), folder or DEFAULT_SUBJECT, stamp)
-
-
-def _join(folder: str, name: str) -> str:
+def join(folder: str, name: str) -> str:
+    """The path of a name in a folder; the root is the empty folder."""
     return f"{folder}/{name}" if folder else name
 
 
 def staged_path(path: str) -> str:
     """The hidden name under which a photo lies before it is published."""
     place = PurePosixPath(path)
-    return str(place.with_name(_STAGED + place.name))
+    return str(place.with_name(STAGED + place.name))
+
+
+def draft_path(path: str) -> str:
+    """The hidden name of what will be put in a photo's place; of one length for every name."""
+    place = PurePosixPath(path)
+    return str(place.with_name(_DRAFT + sha256(os.fsencode(place.name)).hexdigest()[:32]))
 
 
 def stamp_of(status: os.stat_result) -> FileStamp:
@@ -200,10 +169,6 @@ def stamp_of(status: os.stat_result) -> FileStamp:
     return FileStamp(status.st_size, status.st_mtime_ns)
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
     """Names that are not UTF-8 can't be kept in the database."""
     return not any(0xD800 <= ord(character) <= 0xDFFF for character in name)
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """Rows of the gallery as plain values; what the repository takes and gives."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from app.domain.entities import Face, FacePolicy, Floats, Quality, Reason
@@ -62,6 +63,27 @@ class EmbeddingRecord:
     vector: Floats
     face: Face
     quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEmbedding:
+    """An `EmbeddingRecord` as it is read: the vector is decrypted only when it is asked for.
+
+    So a row that can't be decrypted can still be listed and deleted.
+    """
+
+    face: Face
+    quality: Quality
+    decode: Callable[[], Floats] = field(repr=False, compare=False)
+
+    @property
+    def vector(self) -> Floats:
+        """The embedding.
+
+        Raises:
+            StorageError: If it can't be decrypted.
+        """
+        return self.decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,20 @@
 """What the services read, as plain values; portable SQL only."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from app.domain.entities import FacePolicy
-from app.storage.json_values import (
-    face_from_json,
-    quality_from_json,
-    reasons_from_json,
-    vector_from_bytes,
-)
+from app.storage.json_values import face_from_json, quality_from_json, reasons_from_json
 from app.storage.records import (
-    EmbeddingRecord,
     FileStamp,
     FolderImage,
     ImageRecord,
     SkippedRecord,
+    StoredEmbedding,
     StoredReference,
     SubjectRecord,
 )
@@ -30,6 +26,7 @@ from app.storage.tables import (
     SkippedFile,
     Subject,
 )
+from app.storage.vectors import VectorCodec
 
 _T = TypeVar("_T")
 _CHUNK: Final = 500
@@ -39,8 +36,14 @@ _CHUNK: Final = 500
 class GalleryReader:
     """Questions to one state of the gallery."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, codec: VectorCodec) -> None:
         self._connection = connection
+        self._codec = codec
+
+    @property
+    def connection(self) -> Connection:
+        """The transaction's connection, for rows of other tables that belong to it."""
+        return self._connection
 
     def revision(self) -> int:
         """The gallery's revision in this transaction."""
@@ -57,13 +60,18 @@ class GalleryReader:
         return None if row is None else _subject(row)
 
     def references(self, fingerprint: str, subjects: Iterable[int]) -> Iterator[StoredReference]:
-        """Images of these subjects that are embedded under `fingerprint`, oldest first."""
+        """Images of these subjects that are embedded under `fingerprint`, oldest first.
+
+        Raises:
+            StorageError: If an embedding can't be decrypted.
+        """
         columns = (
             Image.subject_id,
             Image.image_id,
             Image.path,
             Image.created_at,
             Embedding.vector,
+            Embedding.key_id,
         )
         for chunk in chunks(subjects):
             rows = self._connection.execute(
@@ -78,20 +86,20 @@ class GalleryReader:
                     row.image_id,
                     row.path,
                     row.created_at,
-                    vector_from_bytes(row.vector),
+                    self._codec.decode(row.vector, row.key_id, row.image_id, fingerprint),
                 )
 
     def images(
         self, subject_id: int, fingerprint: str
-    ) -> list[tuple[ImageRecord, EmbeddingRecord | None]]:
+    ) -> list[tuple[ImageRecord, StoredEmbedding | None]]:
         """Images of a subject, oldest first, each with its embedding under `fingerprint`."""
         rows = self._connection.execute(
-            select(Image, Embedding.vector, Embedding.face, Embedding.quality)
+            select(Image, Embedding.vector, Embedding.key_id, Embedding.face, Embedding.quality)
             .outerjoin(Embedding, _embedded_under(fingerprint))
             .where(Image.subject_id == subject_id)
             .order_by(Image.created_at, Image.image_id)
         )
-        return [(_image(row), _embedding(row)) for row in rows]
+        return [(_image(row), self._embedding(row, fingerprint)) for row in rows]
 
     def folder_images(self, fingerprint: str, path: str | None = None) -> dict[str, FolderImage]:
         """Every image by its path; or only the one of `path`."""
@@ -149,6 +157,12 @@ class GalleryReader:
         """Paths of files whose rows are deleted already."""
         return list(self._connection.scalars(select(PendingRemoval.path)))
 
+    def _embedding(self, row: Row[Any], fingerprint: str) -> StoredEmbedding | None:
+        if row.vector is None:
+            return None
+        decode = partial(self._codec.decode, row.vector, row.key_id, row.image_id, fingerprint)
+        return StoredEmbedding(face_from_json(row.face), quality_from_json(row.quality), decode)
+
 
 def _embedded_under(fingerprint: str) -> Any:
     return and_(Embedding.image_id == Image.image_id, Embedding.fingerprint == fingerprint)
@@ -175,14 +189,6 @@ def _image(row: Any) -> ImageRecord:
         row.source,
         FacePolicy(row.face_policy),
         row.created_at,
-    )
-
-
-def _embedding(row: Row[Any]) -> EmbeddingRecord | None:
-    if row.vector is None:
-        return None
-    return EmbeddingRecord(
-        vector_from_bytes(row.vector), face_from_json(row.face), quality_from_json(row.quality)
     )
 
 

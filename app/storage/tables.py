@@ -50,7 +50,10 @@ class Image(Base):
 
 
 class Embedding(Base):
-    """An image under one fingerprint; `vector` is little-endian float32."""
+    """An image under one fingerprint.
+
+    `vector` is little-endian float32, encrypted if `key_id` names a key.
+    """
 
     __tablename__ = "embeddings"
 
@@ -59,6 +62,7 @@ class Embedding(Base):
     )
     fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
+    key_id: Mapped[str | None] = mapped_column(String(16))
     face: Mapped[dict[str, Any]] = mapped_column(JSON)
     quality: Mapped[dict[str, Any]] = mapped_column(JSON)
 
@@ -85,9 +89,69 @@ class PendingRemoval(Base):
 
 
 class GalleryState(Base):
-    """One row. Each write transaction locks it first and adds one to `revision`."""
+    """One row. Each write transaction locks it first and adds one to `revision`.
+
+    `gallery_id` also stands in a file in verification_images, so that another folder, or the
+    empty place where a disk should be mounted, is not taken for this gallery's.
+    """
 
     __tablename__ = "gallery_state"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     revision: Mapped[int] = mapped_column(BigInteger)
+    gallery_id: Mapped[str | None] = mapped_column(String(32))
+
+
+class ApiKey(Base):
+    """A key that was made by `facetwin keys create`; `digest` is the sha256 of the whole key."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[str] = mapped_column(String(32))
+    last_used_at: Mapped[str | None] = mapped_column(String(32))
+    revoked_at: Mapped[str | None] = mapped_column(String(32))
+
+
+class AuditEntry(Base):
+    """One event, chained to the one before; triggers keep the table append-only.
+
+    `subject` is a pseudonym: an HMAC of the name, so that an erased name is not kept here.
+    """
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index(None, "subject"),)
+
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str] = mapped_column(String(32))
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str | None] = mapped_column(String(64))
+    outcome: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    key_id: Mapped[str] = mapped_column(String(16))
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditAnchor(Base):
+    """One row: number and hash of the last entry that retention has removed."""
+
+    __tablename__ = "audit_anchor"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pruned_seq: Mapped[int]
+    pruned_hash: Mapped[str] = mapped_column(String(64))
+
+
+class EncryptionKey(Base):
+    """A key that something on the disk may be encrypted with; `check_value` proves it."""
+
+    __tablename__ = "encryption_keys"
+
+    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    check_value: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[str] = mapped_column(String(32))

@@ -13,11 +13,14 @@ from starlette.types import Receive, Scope, Send
 from app.api.state import State
 from app.main import create_app
 from app.runtime import Runtime, SelfTest
+from app.services.audit import AuditLog
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery
+from app.services.key_ring import KeyRing
 from app.services.verification import Verification
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.service_key import service_key
 from tests.dummy_pipeline import DummyPipeline
 
 
@@ -27,17 +30,24 @@ def open_dummy_runtime(settings: Settings, pipeline: DummyPipeline | None = None
     settings.images_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
     database.migrate()
-    gallery = Gallery(database, settings.images_dir, pipeline)
+    audit = AuditLog(database, service_key(settings.application_data_dir, None))
+    gallery = Gallery(database, settings.images_dir, pipeline, audit, settle_seconds=0)
     gallery.sync()
     resources = ExitStack()
     resources.callback(database.close)
+    resources.callback(audit.close)
+    key_ring = KeyRing(settings.configured_keys, database)
+    key_ring.load()
+    resources.callback(key_ring.close)
     return Runtime(
         settings=settings,
         pipeline=pipeline,
         database=database,
+        audit=audit,
+        key_ring=key_ring,
         gallery=gallery,
-        enrollment=Enrollment(gallery, pipeline, settings.max_fmr),
-        verification=Verification(gallery, pipeline),
+        enrollment=Enrollment(gallery, pipeline, audit, settings.max_fmr),
+        verification=Verification(gallery, pipeline, audit),
         self_test=SelfTest(*pipeline.self_test()),
         _resources=resources,
     )
@@ -50,6 +60,7 @@ class Service:
         self, settings: Settings, open_: Callable[[Settings], Runtime] = open_dummy_runtime
     ) -> None:
         self.app: FastAPI = create_app(settings, open=open_)
+        self.client_address = "127.0.0.1"
         self.state: State
         self._portal: BlockingPortal
         self._client: httpx.AsyncClient
@@ -102,4 +113,5 @@ class Service:
     async def _with_state(self, scope: Scope, receive: Receive, send: Send) -> None:
         # As a server does: each request gets its own copy of what the lifespan yielded.
         scope["state"] = dict(self.state)
+        scope["client"] = (self.client_address, 50_000)
         await self.app(scope, receive, send)

@@ -48,6 +48,22 @@ def test_probes_of_orchestrators_need_no_key(settings: Settings) -> None:
         assert service.get("/readyz").status_code == 200
 
 
+def test_both_headers_may_come_and_the_bearer_counts(settings: Settings) -> None:
+    with Service(settings.model_copy(update=KEYS)) as service:
+        headers = {"Authorization": "Bearer wrong", "X-API-Key": "first-key"}
+        check_problem(service.get("/subjects", headers=headers), "unauthorized")
+        headers = {"Authorization": "Basic wrong", "X-API-Key": "first-key"}
+        assert service.get("/subjects", headers=headers).status_code == 200
+
+
+def test_a_refusal_does_not_repeat_the_key(settings: Settings) -> None:
+    with Service(settings.model_copy(update=KEYS)) as service:
+        response = service.get("/subjects", headers={"X-API-Key": "hush-hush"})
+
+    assert "hush" not in response.text
+    assert "hush" not in str(response.headers)
+
+
 def test_detail_needs_a_key_where_strangers_may_call(settings: Settings) -> None:
     open_door = settings.model_copy(update={"host": "0.0.0.0", "allow_anonymous": True})
     with Service(open_door) as service:
@@ -136,6 +152,24 @@ def test_a_socket_bound_elsewhere_than_the_settings_say_is_noticed(
     assert service.get(f"http://{address}/subjects").status_code == status
 
 
-def test_consent_covers_such_a_socket(settings: Settings) -> None:
+def test_consent_covers_such_a_socket_but_not_scores(settings: Settings) -> None:
     with Service(settings.model_copy(update={"allow_anonymous": True})) as service:
+        service.enroll(photo("alice"))
         assert service.get("http://10.0.0.5/subjects").status_code == 200
+        files, data = {"file": ("p.jpg", photo("alice", 2))}, {"detail": "true"}
+        there = service.request("POST", "http://10.0.0.5/verify", files=files, data=data)
+        here = service.request("POST", "/verify", files=files, data=data)
+
+    check_problem(there, "forbidden")
+    assert here.status_code == 200
+
+
+def test_settings_that_say_another_address_are_believed_over_the_socket(
+    settings: Settings,
+) -> None:
+    with Service(settings.model_copy(update={"host": "0.0.0.0"})) as service:
+        check_problem(service.get("/subjects"), "forbidden")
+
+
+def test_a_host_that_is_none_is_refused(service: Service) -> None:
+    check_problem(service.get("/subjects", headers={"Host": "[::1"}), "forbidden")

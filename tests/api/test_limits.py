@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from app.runtime import Runtime
@@ -67,12 +68,86 @@ def test_too_many_files_are_refused(service: Service) -> None:
     assert service.metric("facetwin_references") == 5
 
 
-def test_too_many_or_too_long_fields_are_refused(service: Service) -> None:
-    many = service.verify(photo("alice"), **{f"field{i}": "x" for i in range(40)})
-    long = service.verify(photo("alice"), subject="x" * 10_000)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_fields", 3), ("max_field_bytes", 100), ("max_parts", 4), ("max_files_per_request", 2)],
+)
+def test_each_limit_of_a_form_is_a_setting(settings: Settings, name: str, value: int) -> None:
+    forms: dict[str, list[tuple[str, bytes]]] = {
+        "max_fields": [(f"field{i}", b"x") for i in range(4)],
+        "max_field_bytes": [("subject", b"x" * 101)],
+        "max_parts": [(f"field{i}", b"x") for i in range(5)],
+        "max_files_per_request": [("files", photo("alice", i)) for i in range(3)],
+    }
+    with Service(settings.model_copy(update={name: value})) as service:
+        response = _send(service, "/enroll", forms[name])
 
-    check_problem(many, "invalid_request")
-    check_problem(long, "invalid_request")
+    detail = check_problem(response, "invalid_request")["detail"]
+    assert f"FACETWIN_{name.upper()}" in detail
+    assert str(value) in detail
+
+
+def _part(field: str, value: bytes, headers: bytes = b"") -> bytes:
+    filename = b'; filename="p.jpg"' if field == "files" else b""
+    name = f'Content-Disposition: form-data; name="{field}"'.encode()
+    return b"--b\r\n" + name + filename + b"\r\n" + headers + b"\r\n" + value + b"\r\n"
+
+
+def _send(service: Service, path: str, fields: list[tuple[str, bytes]]) -> httpx.Response:
+    return _send_raw(service, path, b"".join(_part(*each) for each in fields) + b"--b--\r\n")
+
+
+def _send_raw(
+    service: Service, path: str, body: bytes | AsyncIterator[bytes], boundary: str = "b"
+) -> httpx.Response:
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    return service.request("POST", path, content=body, headers=headers)
+
+
+@pytest.mark.parametrize(("field", "read"), [("files", 6), ("field", 33)])
+def test_a_form_of_many_parts_is_refused_while_it_comes_in(
+    service: Service, field: str, read: int
+) -> None:
+    sent = 0
+
+    async def parts() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for i in range(10_000):
+            sent += 1
+            yield _part(field if field == "files" else f"{field}{i}", b"x")
+
+    check_problem(_send_raw(service, "/enroll", parts()), "invalid_request")
+    assert sent == read
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"X-Long: " + b"x" * 5000 + b"\r\n",
+        b"".join(b"X-%d: x\r\n" % i for i in range(20)),
+    ],
+)
+def test_headers_of_parts_are_bounded(service: Service, headers: bytes) -> None:
+    response = _send_raw(service, "/verify", _part("subject", b"alice", headers) + b"--b--\r\n")
+
+    check_problem(response, "invalid_request")
+
+
+def test_a_boundary_is_bounded(service: Service) -> None:
+    boundary = "b" * 71
+    body = _part("subject", b"alice").replace(b"--b", b"--" + boundary.encode())
+
+    assert (
+        "70"
+        in check_problem(_send_raw(service, "/verify", body, boundary), "invalid_request")["detail"]
+    )
+
+
+def test_a_form_that_ends_early_is_refused(service: Service) -> None:
+    response = _send_raw(service, "/enroll", _part("files", photo("alice")))
+
+    assert "last boundary" in check_problem(response, "invalid_request")["detail"]
+    assert service.metric("facetwin_references") == 0
 
 
 def test_all_bodies_together_are_bounded(

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from app.api.errors import PROBLEMS
+from app.api.openapi import ANY_ROUTE_CODES, OPEN_ROUTE_CODES
 from tests.api.service import Service
 
 
@@ -38,6 +39,7 @@ def test_every_call_is_there(document: dict[str, Any]) -> None:
         "GET /subjects",
         "GET /subjects/{subject}",
         "DELETE /subjects/{subject}",
+        "GET /subjects/{subject}/export",
         "GET /subjects/{subject}/images/{image_id}",
         "GET /subjects/{subject}/images/{image_id}/content",
         "DELETE /subjects/{subject}/images/{image_id}",
@@ -91,6 +93,20 @@ def test_every_call_is_explained(document: dict[str, Any]) -> None:
     for name, operation in _operations(document).items():
         assert operation["summary"], name
         assert operation["description"], name
+
+
+def test_what_any_call_can_answer_is_documented(document: dict[str, Any]) -> None:
+    for name, operation in _operations(document).items():
+        answers = operation["responses"]
+        codes = {
+            code
+            for response in answers.values()
+            for content in response.get("content", {}).values()
+            for code in content.get("examples", {})
+        }
+        assert set(OPEN_ROUTE_CODES) <= codes, name
+        if name not in {"GET /healthz", "GET /readyz"}:
+            assert set(ANY_ROUTE_CODES) <= codes, name
 
 
 def test_answers_carry_examples(document: dict[str, Any]) -> None:

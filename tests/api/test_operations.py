@@ -18,6 +18,7 @@ def test_healthz_and_readyz(service: Service) -> None:
         "self_test": {"ok": True, "detail": "no golden images in a dummy"},
         "model": MODEL,
         "references": 1,
+        "degraded": [],
     }
 
 

@@ -45,7 +45,7 @@ def test_enroll_verify_list_delete(
     code, listed = answer(capsys, "subjects", "list")
     assert [s["subject"] for s in listed["subjects"]] == ["Eileen"]
     code, deleted = answer(capsys, "subjects", "delete", "Eileen", "--yes")
-    assert (code, deleted) == (0, {"subject": "Eileen", "deleted": 1})
+    assert (code, deleted["subject"], deleted["deleted"]) == (0, "Eileen", 1)
     assert not list((application_data / "verification_images").rglob("*.jpg"))
     assert answer(capsys, "subjects", "list")[1] == {"subjects": [], "skipped": []}
 

@@ -159,6 +159,34 @@ def test_what_follows_the_end_of_a_jpeg_is_not_counted() -> None:
     assert decode(appended, LIMITS).width == 60
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 2)])
+def test_tiny_images_with_alpha_decode(suffix: str, size: tuple[int, int]) -> None:
+    pixels = np.full((*size, 4), 255, np.uint8)
+    photo = decode(pictures.encode(pixels, suffix), LIMITS)
+    assert photo.pixels.shape == (*size, 3)
+    assert photo.pixels.min() == 255
+
+
+def test_a_large_image_with_alpha_is_laid_over_white_in_stripes() -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (1500, 1501, 4), np.uint8)
+    for pixels in (noise, noise.astype(np.uint16) * 257):
+        photo = decode(pictures.encode(pixels, ".png"), LIMITS)
+        alpha = noise[:, :, 3:].astype(int)
+        expected = (noise[:, :, :3] * alpha + 255 * (255 - alpha)) // 255
+        assert (photo.pixels == expected).all()
+
+
+def test_a_deep_image_with_alpha_has_half_the_limit() -> None:
+    limits = DecodeLimits(max_pixels=100)
+    deep = np.full((10, 6, 4), 65535, np.uint16)
+    assert decode(pictures.encode(deep[:5], ".png"), limits).width == 6
+    assert decode(pictures.encode(deep[:, :, :3], ".png"), limits).width == 6
+    with pytest.raises(ImageTooLargeError) as caught:
+        decode(pictures.encode(deep, ".png"), limits)
+    assert caught.value.extra["max_pixels"] == 50
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [

@@ -119,7 +119,7 @@ def test_a_subject_deleted_during_a_synchronisation_stays_deleted(world: World) 
 
     def progress(done: int, _total: int) -> None:
         if done == 3:
-            deleted.append(server.gallery.delete_subject("alice"))
+            deleted.append(server.gallery.delete_subject("alice").removed.references)
 
     report = syncing.gallery.sync(progress)
     assert deleted == [1]

@@ -58,7 +58,7 @@ def test_deleting_a_subject_leaves_nothing_of_it(world: World, session: Session)
     session.gallery.sync()
     session.enroll("alice", photo("alice", 1))
     session.enroll("bob", photo("bob"))
-    assert session.gallery.delete_subject("ALICE") == 2
+    assert session.gallery.delete_subject("ALICE").removed.references == 2
     assert [s.subject for s in session.gallery.subjects()] == ["bob"]
     assert not (world.images / "alice").exists()
     assert len(world.rows("embeddings")) == len(world.rows("images")) == 1
@@ -90,7 +90,7 @@ def test_deleting_the_default_subject(world: World, session: Session) -> None:
     world.put("mine.jpg", photo("owner"))
     world.put("alice/a.jpg", photo("alice"))
     session.gallery.sync()
-    assert session.gallery.delete_subject("default") == 1
+    assert session.gallery.delete_subject("default").removed.references == 1
     assert world.files() == ["alice/a.jpg"]
 
 

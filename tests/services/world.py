@@ -2,32 +2,75 @@
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
+from app.domain.signing import ServiceKey
+from app.services.audit import AuditLog
+from app.services.encryption import EncryptionAtRest
 from app.services.enrollment import Enrollment, EnrollmentResult, Upload
 from app.services.gallery import Gallery, SyncReport
+from app.services.settling import Clock
 from app.services.verification import Verification, VerificationResult, VerifyOptions
+from app.storage.cipher import read_cipher
 from app.storage.database import Database
+from app.storage.files import ReferenceFiles
+from app.storage.home import GalleryHome
+from app.storage.layout import MARKER
 from tests.dummy_pipeline import DummyPipeline
 
+SERVICE_KEY = ServiceKey(b"a service key for tests only, 32+")
 OPTIONS = VerifyOptions(max_fmr=0.001)
 
 
 class Session:
-    """One process's view of the gallery."""
+    """One process's view of the gallery.
 
-    def __init__(self, root: Path, pipeline: DummyPipeline) -> None:
+    Args:
+        claim: Whether the folder is marked as this gallery's, as a first synchronisation does.
+        settle_seconds: How long a file in the folder must stand still.
+        clock: Measures that.
+        key: Encrypts what lies on the disk, as the setting encryption_key takes it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pipeline: DummyPipeline,
+        *,
+        claim: bool = True,
+        settle_seconds: float = 0.0,
+        clock: Clock | None = None,
+        key: str | None = None,
+    ) -> None:
         self.pipeline = pipeline
-        self.database = Database(f"sqlite:///{root / 'facetwin.sqlite'}")
+        self.database = Database(f"sqlite:///{root / 'facetwin.sqlite'}", read_cipher(key))
         self.database.migrate()
-        self.gallery = Gallery(self.database, root / "verification_images", pipeline)
-        self.enrollment = Enrollment(self.gallery, pipeline)
-        self.verification = Verification(self.gallery, pipeline)
+        self.audit = AuditLog(self.database, SERVICE_KEY)
+        images = root / "verification_images"
+        self.files = ReferenceFiles(images, self.database.cipher)
+        self.encryption = EncryptionAtRest(self.database, self.files, nullcontext)
+        self.home = GalleryHome(images, self.database)
+        if claim and images.is_dir() and not (images / MARKER).exists():
+            self.home.claim()
+        self.gallery = Gallery(
+            self.database,
+            images,
+            pipeline,
+            self.audit,
+            settle_seconds=settle_seconds,
+            clock=clock,
+        )
+        self.enrollment = Enrollment(self.gallery, pipeline, self.audit)
+        self.verification = Verification(self.gallery, pipeline, self.audit)
 
     def enroll(self, subject: str, *photos: bytes) -> EnrollmentResult:
-        uploads = [Upload(f"{i}.jpg", data) for i, data in enumerate(photos)]
-        return self.enrollment.enroll(subject, uploads)
+        return self.enrollment.enroll(subject, self.uploads(*photos))
+
+    @staticmethod
+    def uploads(*photos: bytes) -> list[Upload]:
+        return [Upload(f"{i}.jpg", data) for i, data in enumerate(photos)]
 
     def verify(self, subject: str, data: bytes) -> VerificationResult:
         return self.verification.verify(data, subject, OPTIONS)
@@ -42,19 +85,25 @@ class World:
         self.images.mkdir()
         self._open: list[Session] = []
 
-    def open(self, pipeline: DummyPipeline | None = None) -> Session:
-        session = Session(self.root, pipeline or DummyPipeline())
+    def open(self, pipeline: DummyPipeline | None = None, **options: Any) -> Session:
+        session = Session(self.root, pipeline or DummyPipeline(), **options)
         self._open.append(session)
+        session.encryption.prepare()
         return session
 
-    def restart(self, pipeline: DummyPipeline | None = None) -> tuple[Session, SyncReport]:
+    def restart(
+        self, pipeline: DummyPipeline | None = None, **options: Any
+    ) -> tuple[Session, SyncReport]:
         """Close all sessions, open a new one and synchronise it."""
         self.close()
-        session = self.open(pipeline)
-        return session, session.gallery.sync()
+        session = self.open(pipeline, **options)
+        report = session.gallery.sync()
+        session.encryption.finish()
+        return session, report
 
     def close(self) -> None:
         for session in self._open:
+            session.audit.close()
             session.database.close()
         self._open.clear()
 
@@ -66,8 +115,8 @@ class World:
         return place
 
     def files(self) -> list[str]:
-        """All files of verification_images, hidden ones too."""
-        found = (p for p in self.images.rglob("*") if not p.is_dir())
+        """All files of verification_images, hidden ones too, but not the marker."""
+        found = (p for p in self.images.rglob("*") if not p.is_dir() and p.name != MARKER)
         return sorted(p.relative_to(self.images).as_posix() for p in found)
 
     def rows(self, table: str) -> Sequence[tuple[object, ...]]:

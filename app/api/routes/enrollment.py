@@ -6,7 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, File, status
 
 from app.api.answers import enroll_answer
-from app.api.dependencies import MetricsDep, PoolDep, RequestIdDep, RuntimeDep, SettingsDep
+from app.api.dependencies import (
+    ActorDep,
+    MetricsDep,
+    PoolDep,
+    RequestIdDep,
+    RuntimeDep,
+    SettingsDep,
+)
 from app.api.forms import PhotoRoute
 from app.api.openapi import problems
 from app.api.parameters import EnrollForm
@@ -39,6 +46,7 @@ async def enroll(
     settings: SettingsDep,
     metrics: MetricsDep,
     request_id: RequestIdDep,
+    actor: ActorDep,
 ) -> EnrollOut:
     """Store each photo that is good enough; the others are answered with their reasons.
 
@@ -47,7 +55,7 @@ async def enroll(
     uploads = [Upload(photo.filename or "", await photo.read()) for photo in form.files]
     policy = form.policy(settings)
     try:
-        result = await pool.run(runtime.enrollment.enroll, form.subject, uploads, policy)
+        result = await pool.run(runtime.enrollment.enroll, form.subject, uploads, policy, actor)
     except EnrollmentRejectedError as error:
         rejected = [RejectedOut.model_validate(photo) for photo in error.extra["rejected"]]
         _count(metrics, rejected)

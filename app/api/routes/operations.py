@@ -7,8 +7,8 @@ from app import __version__
 from app.api.answers import model_answer
 from app.api.dependencies import MetricsDep, RuntimeDep
 from app.api.errors import NotReadyError
-from app.api.openapi import problems
-from app.api.schemas import HealthOut, ReadyOut, SelfTestOut, VersionOut
+from app.api.openapi import OPEN_ROUTE_CODES, problems
+from app.api.schemas import HealthOut, ProblemOut, ReadyOut, SelfTestOut, VersionOut
 from app.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
@@ -20,7 +20,11 @@ async def root() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-@router.get("/healthz", summary="Is the process alive?")
+_OPEN = {"common": (*OPEN_ROUTE_CODES, "forbidden")}
+"""These need no key; without any keys they answer only under the name of this machine."""
+
+
+@router.get("/healthz", summary="Is the process alive?", responses=problems(**_OPEN))
 async def healthz() -> HealthOut:
     """Answers as long as the event loop turns; looks at nothing else."""
     return HealthOut()
@@ -29,7 +33,7 @@ async def healthz() -> HealthOut:
 @router.get(
     "/readyz",
     summary="Can the service verify?",
-    responses=problems("not_ready", "storage_unavailable"),
+    responses=problems("not_ready", "storage_unavailable", **_OPEN),
 )
 def readyz(runtime: RuntimeDep) -> ReadyOut:
     """Result of the self-test that ran when the bundle was loaded, and a look at the gallery."""
@@ -43,6 +47,7 @@ def readyz(runtime: RuntimeDep) -> ReadyOut:
         self_test=SelfTestOut.model_validate(runtime.self_test),
         model=model_answer(runtime.pipeline),
         references=runtime.gallery.reference_count(),
+        degraded=[ProblemOut.model_validate(p) for p in runtime.gallery.health().degraded],
     )
 
 
@@ -62,6 +67,7 @@ async def version(runtime: RuntimeDep) -> VersionOut:
     },
 )
 def metrics(runtime: RuntimeDep, metrics: MetricsDep) -> Response:
-    """Requests, latency by stage, decisions, rejections, queue, references."""
+    """Requests, latency by stage, decisions, rejections, queue, references, problems."""
     metrics.references.set(runtime.gallery.reference_count())
+    metrics.show_degraded(problem.code for problem in runtime.gallery.health().degraded)
     return Response(metrics.render(), media_type=CONTENT_TYPE)

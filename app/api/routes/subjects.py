@@ -7,12 +7,12 @@ never wait behind inference.
 from mimetypes import guess_type
 
 from fastapi import APIRouter, status
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
-from app.api.answers import image_answer, subject_detail_answer, subjects_answer
-from app.api.dependencies import RuntimeDep
+from app.api.answers import deleted_answer, image_answer, subject_detail_answer, subjects_answer
+from app.api.dependencies import ActorDep, RuntimeDep
+from app.api.gallery_schemas import DeletedOut, ImageOut, SubjectDetailOut, SubjectsOut
 from app.api.openapi import problems
-from app.api.schemas import DeletedOut, ImageOut, SubjectDetailOut, SubjectsOut
 
 router = APIRouter(prefix="/subjects", tags=["subjects"])
 
@@ -23,7 +23,7 @@ _IMAGE_PROBLEMS = (*_SUBJECT_PROBLEMS, "image_not_found")
 @router.get("", summary="Everyone in the gallery", responses=problems("storage_unavailable"))
 def list_subjects(runtime: RuntimeDep) -> SubjectsOut:
     """Subjects with the number of their references."""
-    return subjects_answer(runtime.gallery.subjects(), runtime.skipped)
+    return subjects_answer(runtime.gallery.subjects(), runtime.gallery.health().report.skipped)
 
 
 @router.get("/{subject}", summary="One person", responses=problems(*_SUBJECT_PROBLEMS))
@@ -35,10 +35,35 @@ def get_subject(subject: str, runtime: RuntimeDep) -> SubjectDetailOut:
 @router.delete(
     "/{subject}", summary="Delete all data of a person", responses=problems(*_SUBJECT_PROBLEMS)
 )
-def delete_subject(subject: str, runtime: RuntimeDep) -> DeletedOut:
-    """Remove the subject with its photos, embeddings and rows. This can't be undone."""
-    summary, _ = runtime.gallery.subject(subject)
-    return DeletedOut(subject=summary.subject, deleted=runtime.gallery.delete_subject(subject))
+def delete_subject(subject: str, runtime: RuntimeDep, actor: ActorDep) -> DeletedOut:
+    """Remove the subject with its photos, embeddings and rows. This can't be undone.
+
+    The signed receipt is not kept by the service: it holds the name.
+    """
+    return deleted_answer(runtime.gallery.delete_subject(subject, actor))
+
+
+@router.get(
+    "/{subject}/export",
+    summary="All data of a person",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "A zip file: photos, embeddings, audit entries, and a README.",
+        },
+        **problems(*_SUBJECT_PROBLEMS),
+    },
+)
+def export_subject(subject: str, runtime: RuntimeDep, actor: ActorDep) -> StreamingResponse:
+    """What is stored about a person, for them: access and portability."""
+    archive = runtime.gallery.export(subject, actor)
+    disposition = f'attachment; filename="{archive.filename}"'
+    return StreamingResponse(
+        archive.chunks,
+        media_type="application/zip",
+        headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
+    )
 
 
 @router.get(
@@ -60,9 +85,11 @@ def get_image(subject: str, image_id: str, runtime: RuntimeDep) -> ImageOut:
         **problems(*_IMAGE_PROBLEMS),
     },
 )
-def get_image_content(subject: str, image_id: str, runtime: RuntimeDep) -> Response:
+def get_image_content(
+    subject: str, image_id: str, runtime: RuntimeDep, actor: ActorDep
+) -> Response:
     """The photo: upright, without metadata if it was sent, as it is if found in the folder."""
-    filename, photo = runtime.gallery.image_content(subject, image_id)
+    filename, photo = runtime.gallery.image_content(subject, image_id, actor)
     kind, _ = guess_type(filename)
     # A face must not linger in a shared cache after its person was deleted.
     return Response(photo, media_type=kind, headers={"Cache-Control": "no-store"})
@@ -74,6 +101,6 @@ def get_image_content(subject: str, image_id: str, runtime: RuntimeDep) -> Respo
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(*_IMAGE_PROBLEMS),
 )
-def delete_image(subject: str, image_id: str, runtime: RuntimeDep) -> None:
+def delete_image(subject: str, image_id: str, runtime: RuntimeDep, actor: ActorDep) -> None:
     """Remove a reference with its photo and embedding."""
-    runtime.gallery.delete_image(subject, image_id)
+    runtime.gallery.delete_image(subject, image_id, actor)

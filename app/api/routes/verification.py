@@ -6,7 +6,8 @@ from fastapi import APIRouter, File
 
 from app.api.answers import detect_answer, verdict_answer
 from app.api.dependencies import (
-    IsAdminDep,
+    ActorDep,
+    CallerDep,
     MetricsDep,
     PoolDep,
     RequestIdDep,
@@ -48,21 +49,22 @@ async def verify(
     settings: SettingsDep,
     metrics: MetricsDep,
     request_id: RequestIdDep,
-    is_admin: IsAdminDep,
+    caller: CallerDep,
+    actor: ActorDep,
 ) -> VerdictOut:
     """Compare a photo with all references of a subject.
 
     The policy `calibrated` holds the fused score against a threshold that is priced at `max_fmr`.
     Passing a threshold chooses the policy `vote`, the rule of the seed tutorial.
     """
-    if form.detail and not is_admin:
+    if form.detail and not caller.sees_scores:
         raise ForbiddenError(
-            "detail=true shows the scores of single references. It needs an API key, or a service "
-            "that listens on loopback without keys."
+            "detail=true shows the scores of single references. It needs an API key of the role "
+            "admin, or a service that listens on loopback without keys."
         )
     options = form.options(settings)
     data = await form.file.read()
-    result = await pool.run(runtime.verification.verify, data, form.subject, options)
+    result = await pool.run(runtime.verification.verify, data, form.subject, options, actor)
     metrics.count_verdict(result.verdict, result.timing_ms)
     return verdict_answer(result, request_id, detail=form.detail)
 
@@ -81,6 +83,7 @@ async def compare(
     settings: SettingsDep,
     metrics: MetricsDep,
     request_id: RequestIdDep,
+    actor: ActorDep,
 ) -> VerdictOut:
     """The verdict of `/verify` with the target as the one reference. Nothing is stored.
 
@@ -88,7 +91,7 @@ async def compare(
     """
     options = form.options(settings)
     source, target = await form.source.read(), await form.target.read()
-    result = await pool.run(runtime.verification.compare, source, target, options)
+    result = await pool.run(runtime.verification.compare, source, target, options, actor)
     metrics.count_verdict(result.verdict, result.timing_ms)
     return verdict_answer(result, request_id, detail=False)
 

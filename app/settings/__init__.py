@@ -1,16 +1,19 @@
-"""All settings of the service and the CLI: one class, read from the environment."""
+"""All settings of the service and the CLI: one class, read from the environment.
+
+`limits` and `access` hold the parts that would make this file too long.
+"""
 
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from app.domain.entities import FacePolicy
-
-_MIB = 1024 * 1024
+from app.settings.access import AccessSettings
+from app.settings.limits import LimitSettings
 
 
 def usable_cpus() -> int:
@@ -25,7 +28,7 @@ def usable_cpus() -> int:
     return cpus if quota == "max" else max(1, min(cpus, round(int(quota) / int(period))))
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings, LimitSettings):
     """Settings by name; the environment variable is `FACETWIN_` and the name in capitals.
 
     An empty variable counts as unset.
@@ -74,13 +77,6 @@ class Settings(BaseSettings):
         description="Which of several faces is meant, unless the request says otherwise: "
         "prominent, largest, central or single.",
     )
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (),
-        description="Comma separated keys. If set, every call but /healthz and /readyz needs one.",
-    )
-    allow_anonymous: bool = Field(
-        False, description="Serve on an address other than loopback without API keys."
-    )
     inference_threads: int = Field(
         default_factory=usable_cpus,
         ge=1,
@@ -93,24 +89,27 @@ class Settings(BaseSettings):
         le=10_000,
         description="Requests that may wait for an inference thread; more are answered 503.",
     )
-    max_image_bytes: int = Field(
-        20 * _MIB, ge=1024, description="Largest image file that is accepted, in bytes."
+    sync_interval: float = Field(
+        2.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds between two looks at verification_images/ while serving; 0 looks "
+        "only at start.",
     )
-    max_image_pixels: int = Field(
-        50_000_000, ge=4096, description="Largest width times height that is accepted."
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="Encrypts reference photos and embeddings on disk: a key made by "
+        "`facetwin encryption new-key`. While keys are changed, the new one first and the old one "
+        "after a comma.",
     )
-    max_request_bytes: int = Field(
-        100 * _MIB,
-        ge=4096,
-        description="Largest body of an enrolment, all its photos together, in bytes.",
+    service_key: SecretStr | None = Field(
+        None,
+        description="Secret that signs receipts and the audit log. Default: one made at the first "
+        "start and kept in service.key in application_data_dir.",
     )
-    max_pending_bytes: int = Field(
-        256 * _MIB,
-        ge=4096,
-        description="Most bytes of request bodies that are held in memory at the same time.",
-    )
-    max_files_per_request: int = Field(
-        50, ge=1, le=1000, description="Most photos in one enrolment request."
+    audit_retention_days: int = Field(
+        365, ge=0, description="Days that audit entries are kept; 0 keeps them for good."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
@@ -118,13 +117,6 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console, or auto: console on a terminal, json otherwise."
     )
-
-    @field_validator("api_keys", mode="before")
-    @classmethod
-    def _split_keys(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
-        return value
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
@@ -137,17 +129,6 @@ class Settings(BaseSettings):
         if not value.removeprefix("sqlite:///").strip("/") or not value.startswith("sqlite:///"):
             raise ValueError("FACETWIN_DATABASE_URL must be sqlite:/// followed by the file's path")
         return value
-
-    @model_validator(mode="after")
-    def _refuse_open_door(self) -> Self:
-        if not (self.is_loopback or self.api_keys or self.allow_anonymous):
-            raise ValueError(
-                f"FACETWIN_HOST={self.host} is reachable from other machines. Set "
-                "FACETWIN_API_KEYS to one or more comma separated keys, or "
-                "FACETWIN_ALLOW_ANONYMOUS=1 if anyone who reaches this address may verify, "
-                "enroll and delete."
-            )
-        return self
 
     @property
     def is_loopback(self) -> bool:

@@ -1,0 +1,83 @@
+"""The receipt of an erasure: what was removed, signed by the service that removed it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from app.domain.signing import ServiceKey
+
+_PURPOSE: Final = "erasure-receipt"
+
+KEPT: Final = (
+    (
+        "The audit log keeps when, how and by whom this person was enrolled, verified and erased, "
+        "under a pseudonym, until its retention ends."
+    ),
+    "Backups and copies outside this service are not reached by it.",
+    (
+        "A disk may keep freed blocks until it uses them again; with encryption at rest they "
+        "can't be read."
+    ),
+)
+"""What an erasure does not reach, for the person who asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Counts of what was removed.
+
+    Attributes:
+        references: Verification images with their rows.
+        embeddings: Embeddings of those, under every fingerprint.
+        files: Photos and whatever else lay in the person's folder.
+    """
+
+    references: int
+    embeddings: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReceipt:
+    """What a person, or a data-protection officer, can hold against the service.
+
+    Attributes:
+        receipt_id: 32 hexadecimal digits.
+        subject: The name as it was stored; the service itself no longer knows it.
+        pseudonym: What the audit log calls this person.
+        erased_at: ISO 8601 UTC.
+        log_emptied: Whether the database's write-ahead log was emptied at once; if not, the
+            service does it as soon as no one reads an older state.
+        audit_seq: Number of the audit entry about this erasure.
+        audit_hash: Its hash.
+        kept: What is not removed, in words.
+        key_id: Names the key of `signature`.
+    """
+
+    receipt_id: str
+    subject: str
+    pseudonym: str
+    erased_at: str
+    removed: Removed
+    log_emptied: bool
+    audit_seq: int
+    audit_hash: str
+    kept: tuple[str, ...]
+    key_id: str
+    signature: str = ""
+
+    def signed(self, key: ServiceKey) -> str:
+        """The signature that this receipt must have under `key`."""
+        return key.sign(_PURPOSE, _unsigned(asdict(self)))
+
+
+def receipt_is_genuine(document: Mapping[str, Any], key: ServiceKey) -> bool:
+    """Whether a receipt, as JSON gives it back, is one that this service signed, unchanged."""
+    signature = document.get("signature")
+    if not isinstance(signature, str):
+        return False
+    return key.verify(_PURPOSE, _unsigned(document), signature)
+
+
+def _unsigned(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != "signature"}

@@ -1,0 +1,113 @@
+"""`facetwin audit`, receipts and exports, on the shipped bundle and a gallery of its own."""
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from app.cli import run
+from tests import pictures
+from tests.conftest import MODEL_DIR
+
+ASTRONAUT, HOPPER = str(pictures.ASTRONAUT), str(pictures.HOPPER)
+
+
+@pytest.fixture(autouse=True)
+def application_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("FACETWIN_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "application_data"
+    monkeypatch.setenv("FACETWIN_APPLICATION_DATA_DIR", str(folder))
+    monkeypatch.setenv("FACETWIN_MODEL_DIR", str(MODEL_DIR))
+    return folder
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    capsys.readouterr()
+    code = run([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_log_tells_of_commands_and_is_unbroken(
+    capsys: pytest.CaptureFixture[str], application_data: Path
+) -> None:
+    run(["enroll", ASTRONAUT, "--subject", "Eileen"])
+    assert run(["verify", HOPPER, "--subject", "eileen"]) == 1
+    code, log = answer(capsys, "audit", "tail")
+    events = [(e["actor"], e["action"], e["outcome"]) for e in log["entries"]]
+    assert (code, events) == (0, [("cli", "enroll", "enrolled"), ("cli", "verify", "no_match")])
+    assert "Eileen" not in json.dumps(log)
+    assert len(answer(capsys, "audit", "tail", "--subject", "EILEEN")[1]["entries"]) == 2
+    assert answer(capsys, "audit", "tail", "--subject", "bob")[1]["entries"] == []
+    code, report = answer(capsys, "audit", "verify")
+    assert (code, report["ok"], report["entries"]) == (0, True, 2)
+    assert report["head"] == log["entries"][-1]["hash"]
+    assert run(["audit", "verify", "--contains", report["head"]]) == 0
+    assert run(["audit", "verify", "--contains", "0" * 64]) == 3
+
+    with closing(sqlite3.connect(application_data / "facetwin.sqlite")) as other, other:
+        other.execute("DROP TRIGGER audit_log_is_never_changed")
+        other.execute("UPDATE audit_log SET outcome = 'match' WHERE seq = 2")
+    code, report = answer(capsys, "audit", "verify")
+    assert (code, report["problem"]) == (3, "Entry 2 was changed.")
+
+
+def test_a_receipt_is_kept_and_can_be_checked_later(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(["enroll", ASTRONAUT, "--subject", "Eileen"])
+    kept = tmp_path / "receipt.json"
+    code, deleted = answer(capsys, "subjects", "delete", "Eileen", "--yes", "--receipt", str(kept))
+    assert (code, deleted["deleted"]) == (0, 1)
+    assert deleted["receipt"]["removed"] == {"references": 1, "embeddings": 1, "files": 1}
+    assert json.loads(kept.read_text("utf-8")) == deleted["receipt"]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert answer(capsys, "audit", "receipt", str(kept)) == (0, {"genuine": True})
+    # The answer of the API holds the receipt, and is understood too.
+    kept.write_text(json.dumps(deleted), "utf-8")
+    assert run(["audit", "receipt", str(kept)]) == 0
+    assert run(["audit", "verify", "--contains", deleted["receipt"]["audit_hash"]]) == 0
+
+    deleted["receipt"]["removed"]["files"] = 0
+    kept.write_text(json.dumps(deleted), "utf-8")
+    assert answer(capsys, "audit", "receipt", str(kept)) == (3, {"genuine": False})
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", "3"])
+def test_what_is_no_receipt_is_told_so(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "receipt.json"
+    path.write_text(content, "utf-8")
+    assert run(["audit", "receipt", str(path)]) == 3
+
+
+def test_nobody_is_deleted_if_the_receipt_cannot_be_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(["enroll", ASTRONAUT, "--subject", "Eileen"])
+    taken = tmp_path / "taken.json"
+    taken.write_text("mine", "utf-8")
+    assert run(["subjects", "delete", "Eileen", "--yes", "--receipt", str(taken)]) == 3
+    assert taken.read_text("utf-8") == "mine"
+    assert [s["subject"] for s in answer(capsys, "subjects", "list")[1]["subjects"]] == ["Eileen"]
+    # A receipt of nothing is not left behind either.
+    nobody = tmp_path / "nobody.json"
+    assert run(["subjects", "delete", "nobody", "--yes", "--receipt", str(nobody)]) == 3
+    assert not nobody.exists()
+
+
+def test_an_export_is_a_private_zip_file(tmp_path: Path) -> None:
+    run(["enroll", ASTRONAUT, "--subject", "Eileen"])
+    archive = tmp_path / "eileen.zip"
+    assert run(["subjects", "export", "eileen", "--to", str(archive)]) == 0
+    assert archive.stat().st_mode & 0o777 == 0o600
+    with ZipFile(archive) as files:
+        document = json.loads(files.read("person.json"))
+    assert document["subject"] == "Eileen"
+    assert len(document["references"][0]["embeddings"][0]["vector"]) == 128
+    assert run(["subjects", "export", "eileen", "--to", str(archive)]) == 3
+    assert run(["subjects", "export", "nobody", "--to", str(tmp_path / "n.zip")]) == 3
