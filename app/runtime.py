@@ -131,7 +131,7 @@ def _open(
     resources.callback(key_ring.close)
     if serving:
         _refuse_open_door(settings, key_ring)
-    encryption = encryption_at_rest(settings, database, serving=serving)
+    encryption = encryption_at_rest(settings, database, audit, serving=serving)
     encryption.prepare()
     gallery = Gallery(
         database,
@@ -214,12 +214,12 @@ def cipher_of(settings: Settings) -> Cipher | None:
 
 
 def encryption_at_rest(
-    settings: Settings, database: Database, *, serving: bool = False
+    settings: Settings, database: Database, audit: AuditLog, *, serving: bool = False
 ) -> EncryptionAtRest:
     """The encryption of this gallery; `serving` if this process holds the serving lock."""
     files = ReferenceFiles(settings.images_dir, database.cipher)
     return EncryptionAtRest(
-        database, files, nullcontext if serving else lambda: serving_lock(settings)
+        database, files, audit, nullcontext if serving else lambda: serving_lock(settings)
     )
 
 

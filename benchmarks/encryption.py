@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from app.domain.entities import Box, Face, FacePolicy, Landmarks, Quality
+from app.domain.signing import KEY_BYTES, ServiceKey
+from app.services.audit import AuditLog
 from app.services.encryption import EncryptionAtRest
 from app.services.photo_sealing import PhotoSealing
 from app.services.snapshot import SnapshotCache
@@ -114,7 +116,8 @@ def _check(folder: Path, key: str) -> float:
 def _change(name: str, folder: Path, key: str) -> dict[str, float]:
     """Seconds in which embeddings and photos are brought under the first key."""
     database, files = _opened(folder, key)
-    at_rest = EncryptionAtRest(database, files, nullcontext)
+    audit = AuditLog(database, ServiceKey(bytes(KEY_BYTES)))
+    at_rest = EncryptionAtRest(database, files, audit, nullcontext)
     figures = {
         f"{name}_embeddings_s": rounded(_seconds(at_rest.prepare)),
         f"{name}_photos_s": rounded(_seconds(PhotoSealing(database, files, database.cipher).run)),

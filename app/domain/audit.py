@@ -30,6 +30,7 @@ class Action(StrEnum):
     SYNC = "sync"
     CREATE_KEY = "create_key"
     REVOKE_KEY = "revoke_key"
+    CHANGE_ENCRYPTION = "change_encryption"
     PRUNE = "prune"
 
 

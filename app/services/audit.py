@@ -23,6 +23,7 @@ from app.domain.audit import (
     ChainReport,
     check_chain,
 )
+from app.domain.clock import iso, utc_now
 from app.domain.errors import StorageError
 from app.domain.signing import ServiceKey
 from app.storage.audit_rows import AuditRows
@@ -59,12 +60,12 @@ class AuditLog:
 
     def append(self, connection: Connection, event: AuditEvent) -> AuditEntry:
         """Add an entry within the caller's write transaction, and so only if that commits."""
-        return self._append(AuditRows(connection), [(_now(), event)])[-1]
+        return self._append(AuditRows(connection), [(utc_now(), event)])[-1]
 
     def record(self, event: AuditEvent) -> None:
         """Add an entry soon; never waits and never fails."""
         with self._lock:
-            self._queue.append((_now(), event))
+            self._queue.append((utc_now(), event))
             if len(self._queue) > MAX_QUEUED:
                 del self._queue[0]
                 self.lost += 1
@@ -134,14 +135,14 @@ class AuditLog:
         """
         if not days:
             return 0
-        oldest_kept = _iso(datetime.now(UTC) - timedelta(days=days))
+        oldest_kept = iso(datetime.now(UTC) - timedelta(days=days))
         with self._database.write_apart() as connection:
             rows = AuditRows(connection)
             through, before = rows.last_before(oldest_kept), rows.anchor()
             if through is None:
                 return 0
             details = {"through": through.seq, "hash": through.hash}
-            self._append(rows, [(_now(), AuditEvent(Action.PRUNE, SERVICE, details=details))])
+            self._append(rows, [(utc_now(), AuditEvent(Action.PRUNE, SERVICE, details=details))])
             rows.prune(Anchor(through.seq, through.hash))
         return through.seq - before.seq
 
@@ -201,11 +202,3 @@ class AuditLog:
             previous=previous or FIRST_PREVIOUS,
         )
         return replace(entry, hash=entry.signed(self.key))
-
-
-def _now() -> str:
-    return _iso(datetime.now(UTC))
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds")

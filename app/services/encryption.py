@@ -10,11 +10,15 @@ A server that does not know a new key could not read what is written under it. S
 registered, and an old one dropped, only while no other process serves the gallery.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 
+from sqlalchemy import Connection
+
+from app.domain.audit import SERVICE, Action, AuditEvent
+from app.domain.clock import utc_now
 from app.domain.errors import StorageError
+from app.services.audit import AuditLog
 from app.services.encryption_survey import Survey, survey
 from app.services.photo_sealing import PhotoSealing
 from app.services.vector_sealing import VectorSealing
@@ -48,6 +52,7 @@ class EncryptionAtRest:
     Args:
         database: Migrated, with the cipher of the process.
         files: With the same cipher.
+        audit: Tells when a key came and went.
         unserved: Enters only while no other process serves the gallery, else raises StorageError;
             a server, which holds that lock, passes `nullcontext`.
     """
@@ -56,10 +61,12 @@ class EncryptionAtRest:
         self,
         database: Database,
         files: ReferenceFiles,
+        audit: AuditLog,
         unserved: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._database = database
         self._files = files
+        self._audit = audit
         self._unserved = unserved
 
     def prepare(self) -> None:
@@ -163,11 +170,17 @@ class EncryptionAtRest:
                     raise StorageError(_DAMAGED_CHECK.format(keys=key_id))
 
     def _register(self, cipher: Cipher) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._exclusive(_SERVED), self._database.write_apart() as connection:
             rows = EncryptionRows(connection)
             if cipher.key_id not in rows.registered():
-                rows.register(cipher.key_id, cipher.check_value(), now)
+                rows.register(cipher.key_id, cipher.check_value(), utc_now())
+                self._log(connection, "registered", [cipher.key_id])
+
+    def _log(self, connection: Connection, outcome: str, key_ids: Sequence[str]) -> None:
+        for key_id in key_ids:
+            details = {"encryption_key": key_id}
+            event = AuditEvent(Action.CHANGE_ENCRYPTION, SERVICE, None, outcome, details)
+            self._audit.append(connection, event)
 
     @contextmanager
     def _exclusive(self, message: str) -> Iterator[None]:
@@ -186,6 +199,7 @@ class EncryptionAtRest:
             found = survey(connection, self._files)
             unused = set(found.registered) - keep - found.in_use
             EncryptionRows(connection).unregister(unused)
+            self._log(connection, "dropped", sorted(unused))
         others = (*found.embeddings.items(), *found.photos.items())
         return sum(count for key, count in others if key is not None and key not in keep)
 

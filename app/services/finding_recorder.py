@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
 
+from app.domain.clock import utc_now
 from app.domain.entities import FaceTemplate, Reason, ReasonCode
 from app.domain.subjects import subject_key
 from app.services.photo_examiner import Finding
 from app.services.photos import duplicate_of
-from app.services.reference_store import utc_now
 from app.storage.gallery_writer import GalleryWriter
 from app.storage.records import EmbeddingRecord, FolderImage, ImageRecord, SkippedRecord
 

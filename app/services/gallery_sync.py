@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
+from app.domain.clock import utc_now
 from app.domain.errors import StorageError
 from app.services.audit import AuditLog
 from app.services.finding_recorder import SyncReport, Tally
@@ -30,7 +31,7 @@ from app.services.gallery_health import (
     sync_failed,
 )
 from app.services.photo_intake import Job, PhotoIntake
-from app.services.reference_store import ReferenceStore, utc_now
+from app.services.reference_store import ReferenceStore
 from app.services.settling import Settling
 from app.services.sync_plan import Comparer, Comparison, Known, gone, read_known
 from app.services.sync_rows import RowChanger, changes, log_changes

@@ -9,8 +9,9 @@ from time import monotonic
 from typing import Final
 
 from app.domain.access import Caller, Role
+from app.domain.clock import utc_now
 from app.domain.errors import StorageError
-from app.services.keys import digest_of, utc_now
+from app.services.keys import digest_of
 from app.storage.database import Database
 from app.storage.key_rows import KeyRecord, all_keys, note_uses
 

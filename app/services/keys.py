@@ -4,13 +4,13 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
 from app.domain.access import Role
 from app.domain.audit import COMMAND, Action, AuditEvent
+from app.domain.clock import utc_now
 from app.domain.errors import InvalidRequestError
 from app.services.audit import AuditLog
 from app.storage.database import Database
@@ -101,8 +101,3 @@ def digest_of(key: str) -> bytes:
     The keys are 256 random bits, so that nothing slower than a hash is needed against guessing.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-
-
-def utc_now() -> str:
-    """ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -14,10 +14,10 @@ processes, so no process takes the half-done work of another for the remains of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from app.domain.audit import Action, Actor, AuditEvent
+from app.domain.clock import utc_now
 from app.domain.entities import FacePolicy
 from app.domain.errors import StorageError
 from app.domain.subjects import subject_key
@@ -192,8 +192,3 @@ class ReferenceStore:
     def _path(self, subject: str, image_id: str) -> str:
         folder = self._files.folder_for(subject)
         return f"{folder}/{image_id}.jpg" if folder else f"{image_id}.jpg"
-
-
-def utc_now() -> str:
-    """The time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.domain.audit import Action, Actor, AuditEvent
+from app.domain.clock import utc_now
 from app.domain.subjects import subject_key
 from app.services.audit import AuditLog
 from app.services.finding_recorder import Tally
-from app.services.reference_store import utc_now
 from app.services.sync_plan import Known
 from app.storage.files import ReferenceFiles
 from app.storage.gallery_writer import GalleryWriter

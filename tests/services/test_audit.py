@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 import app.services.audit as audit_module
+from app.domain import clock
 from app.domain.audit import Actor, AuditEntry
 from app.domain.errors import (
     EnrollmentRejectedError,
@@ -211,6 +212,7 @@ def test_retention_removes_the_old_and_leaves_a_chain(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_module, "datetime", _Clock)
+    monkeypatch.setattr(clock, "datetime", _Clock)
     for days in (-400, -380, -10):
         monkeypatch.setattr(_Clock, "offset", timedelta(days=days))
         session.enroll("anna", photo("anna", days))
@@ -228,6 +230,7 @@ def test_retention_keeps_what_was_logged_under_a_clock_that_was_set_back(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_module, "datetime", _Clock)
+    monkeypatch.setattr(clock, "datetime", _Clock)
     session.enroll("anna", photo("anna"))
     monkeypatch.setattr(_Clock, "offset", timedelta(days=-1000))
     session.enroll("anna", photo("anna", "clock set back"))

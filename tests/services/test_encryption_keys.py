@@ -128,7 +128,7 @@ def refused() -> AbstractContextManager[object]:
 def test_beside_a_server_no_new_key_is_registered(world: World) -> None:
     server = filled(world, OLD)
     other = Session(world.root, DummyPipeline(), key=BOTH)
-    beside = EncryptionAtRest(other.database, other.files, refused)
+    beside = EncryptionAtRest(other.database, other.files, other.audit, refused)
     with pytest.raises(StorageError, match=r"no server runs.*Another server already serves it"):
         beside.prepare()
     with pytest.raises(StorageError, match=r"no server runs.*Another server already serves it"):
@@ -137,7 +137,12 @@ def test_beside_a_server_no_new_key_is_registered(world: World) -> None:
     assert settled(server)
     # With the server's own key it may do all that is left to do.
     same = Session(world.root, DummyPipeline(), key=OLD)
-    assert EncryptionAtRest(same.database, same.files, refused).rotate().photos[key_id(OLD)] == 5
+    assert (
+        EncryptionAtRest(same.database, same.files, same.audit, refused)
+        .rotate()
+        .photos[key_id(OLD)]
+        == 5
+    )
     for session in (other, same):
         session.audit.close()
         session.database.close()
@@ -148,7 +153,7 @@ def test_a_key_that_a_server_may_still_use_is_not_dropped(world: World) -> None:
     world.close()
     session = Session(world.root, DummyPipeline(), key=BOTH)
     session.encryption.prepare()
-    beside = EncryptionAtRest(session.database, session.files, refused)
+    beside = EncryptionAtRest(session.database, session.files, session.audit, refused)
     assert beside.rotate().photos == {key_id(NEW): 5}
     assert keys(world) == {key_id(OLD), key_id(NEW)}
     session.audit.close()
@@ -201,3 +206,23 @@ def test_the_status_counts_by_key(world: World) -> None:
     assert blind.encryption.survey() == found
     blind.audit.close()
     blind.database.close()
+
+
+def test_the_audit_log_tells_of_every_change_of_keys(world: World) -> None:
+    filled(world, OLD)
+    world.restart(key=f"{NEW},{OLD}")
+    world.close()
+    last = world.open(key=NEW)
+    last.encryption.disable()
+    assert last.audit.verify().ok
+    key_changes = [
+        (e.outcome, e.details["encryption_key"])
+        for e in last.audit.tail(100)
+        if e.action == "change_encryption"
+    ]
+    assert key_changes == [
+        ("registered", key_id(OLD)),
+        ("registered", key_id(NEW)),
+        ("dropped", key_id(OLD)),
+        ("dropped", key_id(NEW)),
+    ]

@@ -50,7 +50,7 @@ class Session:
         self.audit = AuditLog(self.database, SERVICE_KEY)
         images = root / "verification_images"
         self.files = ReferenceFiles(images, self.database.cipher)
-        self.encryption = EncryptionAtRest(self.database, self.files, nullcontext)
+        self.encryption = EncryptionAtRest(self.database, self.files, self.audit, nullcontext)
         self.home = GalleryHome(images, self.database)
         if claim and images.is_dir() and not (images / MARKER).exists():
             self.home.claim()
