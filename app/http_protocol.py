@@ -2,7 +2,7 @@
 
 uvicorn bounds the size of a request's head and the time of an idle connection that was used
 before. This adds the time of a head, of a whole request with its answer, and the number of
-connections; refusals are problem documents, as everywhere.
+connections, in all and of one address; refusals are problem documents, as everywhere.
 """
 
 import json
@@ -15,6 +15,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.api.errors import PROBLEM_MEDIA_TYPE, PROBLEMS, problem_type
+from app.api.request_context import REQUEST_ID_HEADER
+from app.api.security_headers import STANDARD_HEADERS
+from app.connection_shares import ConnectionShares
+from app.logs import get_logger
 
 GRACE_SECONDS: Final = 2.0
 """The application answers a late request itself; only then the connection is cut."""
@@ -28,6 +32,11 @@ _HEAD_BYTES: Final = 16 * 1024
 _SPARE_CONNECTIONS: Final = 64
 """Connections over the limit that are told so at one time; further ones are just closed."""
 
+_SPARE_OF_ADDRESS: Final = 4
+"""The same for one address: who is told still holds a connection for a moment."""
+
+_log = get_logger("facetwin.requests")
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -38,22 +47,26 @@ class ConnectionLimits:
             end of the request's head.
         request_timeout: Seconds from there until the client has read the whole answer.
         max_connections: How many may be open at the same time.
+        trusted_proxies: Addresses or networks that may have all of them; others get a share.
     """
 
     read_timeout: float
     request_timeout: float
     max_connections: int
+    trusted_proxies: tuple[str, ...] = ()
 
 
 def guarded_protocol(limits: ConnectionLimits) -> type["GuardedProtocol"]:
     """The protocol for uvicorn's option `http`."""
-    return type("LimitedProtocol", (GuardedProtocol,), {"limits": limits})
+    shares = ConnectionShares(limits.max_connections, limits.trusted_proxies)
+    return type("LimitedProtocol", (GuardedProtocol,), {"limits": limits, "shares": shares})
 
 
 class GuardedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol under a watch."""
 
     limits: ClassVar[ConnectionLimits]
+    shares: ClassVar[ConnectionShares]
 
     _head_timer: Handle | None = None
     _request_timer: Handle | None = None
@@ -64,10 +77,14 @@ class GuardedProtocol(H11Protocol):
         """Start the watch, or refuse a connection over the limit."""
         super().connection_made(transport)
         over = len(self.connections) - self.limits.max_connections
-        if over > _SPARE_CONNECTIONS:
+        over_share = self.shares.enter(self.client)
+        if over > _SPARE_CONNECTIONS or over_share > _SPARE_OF_ADDRESS:
             transport.abort()
-        elif over > 0:
-            self._refuse(503, "overloaded", "Too many connections are open. Try again in a moment.")
+        elif over > 0 or over_share:
+            whose = "of this address " if over_share else ""
+            self._refuse(
+                503, "overloaded", f"Too many connections {whose}are open. Try again in a moment."
+            )
         else:
             self._await_head()
 
@@ -90,6 +107,7 @@ class GuardedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the watch."""
         self._cancel_timers()
+        self.shares.leave(self.client)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text for its log
@@ -153,8 +171,11 @@ class GuardedProtocol(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            body = _problem(status, code, detail)
-            headers = [*self.server_state.default_headers, *_headers(status, len(body))]
+            request_id = uuid4().hex
+            _log.info("refused", request_id=request_id, status=status, problem=code)
+            body = _problem(status, code, detail, request_id)
+            own = _headers(status, len(body), request_id)
+            headers = [*self.server_state.default_headers, *own]
             for event in (
                 h11.Response(status_code=status, headers=headers),
                 h11.Data(data=body),
@@ -179,7 +200,7 @@ class GuardedProtocol(H11Protocol):
         self._unset_keepalive_if_required()
 
 
-def _problem(status: int, code: str, detail: str) -> bytes:
+def _problem(status: int, code: str, detail: str, request_id: str) -> bytes:
     document = {
         "type": problem_type(code),
         "title": PROBLEMS[code][1],
@@ -187,17 +208,19 @@ def _problem(status: int, code: str, detail: str) -> bytes:
         "detail": detail,
         "instance": "",
         "code": code,
-        "request_id": uuid4().hex,
+        "request_id": request_id,
     }
     return json.dumps(document).encode()
 
 
-def _headers(status: int, length: int) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"Content-Type", PROBLEM_MEDIA_TYPE.encode()),
-        (b"Content-Length", str(length).encode()),
-        (b"Connection", b"close"),
-        (b"Cache-Control", b"no-store"),
-        (b"X-Content-Type-Options", b"nosniff"),
-    ]
-    return [*headers, (b"Retry-After", b"1")] if status == 503 else headers
+def _headers(status: int, length: int, request_id: str) -> list[tuple[bytes, bytes]]:
+    headers = {
+        "Content-Type": PROBLEM_MEDIA_TYPE,
+        "Content-Length": str(length),
+        "Connection": "close",
+        REQUEST_ID_HEADER: request_id,
+        **STANDARD_HEADERS,
+    }
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,4 +1,4 @@
-"""Composition root of the service. Start it with `uvicorn app.main:create_app --factory`."""
+"""Composition root of the service. `facetwin serve` starts it under the limits of `app.server`."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

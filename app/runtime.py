@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from app.domain.audit import COMMAND
 from app.domain.errors import InvalidRequestError, StorageError, UnsupportedFmrError
 from app.domain.ports import FacePipeline
-from app.domain.signing import ServiceKey
 from app.inference.bundle import load_active
 from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
 from app.logs import get_logger
-from app.services.audit import AuditLog
+from app.services.audit import AuditLog, log_is_empty
 from app.services.encryption import EncryptionAtRest
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery
@@ -124,7 +125,10 @@ def _open(
     database = Database(settings.database_url, cipher_of(settings))
     resources.callback(database.close)
     database.migrate()
-    audit = AuditLog(database, open_service_key(settings))
+    if serving:
+        database.check()
+    _make_images_folder(settings, database)
+    audit = audit_log(settings, database)
     resources.callback(_close_audit, audit)
     key_ring = KeyRing(settings.configured_keys, database)
     key_ring.load()
@@ -167,21 +171,24 @@ def open_audit(settings: Settings) -> Iterator[AuditLog]:
     database = Database(settings.database_url)
     try:
         database.migrate()
-        yield AuditLog(database, open_service_key(settings))
+        yield audit_log(settings, database)
     finally:
         database.close()
 
 
-def open_service_key(settings: Settings) -> ServiceKey:
-    """What signs receipts and the audit log; made at the first start.
+def audit_log(settings: Settings, database: Database) -> AuditLog:
+    """The audit log of a migrated database, signed with the service's key.
 
     Raises:
-        StorageError: If it can't be used.
+        StorageError: If the key can't be used.
     """
     configured = settings.service_key
-    return service_key(
-        settings.application_data_dir, configured.get_secret_value() if configured else None
+    key = service_key(
+        settings.application_data_dir,
+        configured.get_secret_value() if configured else None,
+        may_make=lambda: log_is_empty(database),
     )
+    return AuditLog(database, key)
 
 
 def _close_audit(audit: AuditLog) -> None:
@@ -194,7 +201,15 @@ def _close_audit(audit: AuditLog) -> None:
 
 def _refuse_open_door(settings: Settings, key_ring: KeyRing) -> None:
     """Let nobody but this machine in without a key, unless the operator said so."""
-    if settings.is_loopback or key_ring.usable or settings.allow_anonymous:
+    if key_ring.usable or settings.allow_anonymous:
+        return
+    if settings.trusted_proxies:
+        raise InvalidRequestError(
+            "FACETWIN_TRUSTED_PROXIES says that others call through a proxy, and no API key is "
+            "set: set FACETWIN_API_KEYS, make a key with `facetwin keys create --role verify "
+            "--name NAME`, or set FACETWIN_ALLOW_ANONYMOUS=1 to let anyone call."
+        )
+    if settings.is_loopback:
         return
     raise InvalidRequestError(
         f"FACETWIN_HOST={settings.host} can be reached from other machines, and no API key is "
@@ -218,20 +233,32 @@ def encryption_at_rest(
 ) -> EncryptionAtRest:
     """The encryption of this gallery; `serving` if this process holds the serving lock."""
     files = ReferenceFiles(settings.images_dir, database.cipher)
-    return EncryptionAtRest(
-        database, files, audit, nullcontext if serving else lambda: serving_lock(settings)
-    )
+    if serving:
+        return EncryptionAtRest(database, files, audit, nullcontext)
+    return EncryptionAtRest(database, files, audit, lambda: serving_lock(settings), actor=COMMAND)
 
 
 def _make_folders(settings: Settings) -> None:
-    for folder in (settings.images_dir, settings.input_dir):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The folder {folder} can't be made: {error.strerror}. Check "
-                "FACETWIN_APPLICATION_DATA_DIR and its owner."
-            ) from error
+    _make_folder(settings.application_data_dir)
+    _make_folder(settings.input_dir)
+
+
+def _make_images_folder(settings: Settings, database: Database) -> None:
+    """Make verification_images of a new gallery; one that has vanished is for its owner to find."""
+    with database.read() as rows:
+        is_new = not rows.counts()
+    if is_new:
+        _make_folder(settings.images_dir)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder} can't be made: {error.strerror}. Check "
+            "FACETWIN_APPLICATION_DATA_DIR and its owner."
+        ) from error
 
 
 def serving_lock(settings: Settings) -> ServingLock:

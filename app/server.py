@@ -46,12 +46,22 @@ def serve(runtime: Runtime) -> None:
     finally:
         server.call_off()
     if not server.started:
+        _log.error(
+            "not_listening",
+            host=settings.host,
+            port=settings.port,
+            hint="Another program has this port, or the address is not this machine's. Set "
+            "FACETWIN_HOST and FACETWIN_PORT.",
+        )
         raise SystemExit(_NOT_STARTED)
 
 
 def _config(application: object, settings: Settings) -> uvicorn.Config:
     limits = ConnectionLimits(
-        settings.read_timeout, settings.request_timeout, settings.max_connections
+        settings.read_timeout,
+        settings.request_timeout,
+        settings.max_connections,
+        settings.trusted_proxies,
     )
     return uvicorn.Config(
         application,  # type: ignore[arg-type]

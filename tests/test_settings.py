@@ -40,7 +40,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "MAX_FMR": "1e-4",
         "FACE_POLICY": "single",
         "LOG_FORMAT": "JSON",
-        "API_KEYS": " one, two ,,",
+        "API_KEYS": " key-number-one-of-two, key-number-two-of-two ,,",
     }.items():
         monkeypatch.setenv(f"FACETWIN_{name}", value)
 
@@ -51,7 +51,10 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.model_dir == Path("/srv/model")
     assert settings.face_policy is FacePolicy.SINGLE
     assert settings.log_format == "json"
-    assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
+    assert [key.get_secret_value() for key in settings.api_keys] == [
+        "key-number-one-of-two",
+        "key-number-two-of-two",
+    ]
 
 
 def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,15 +73,49 @@ def test_others_can_reach_any_other_address(host: str) -> None:
 
 
 def test_keys_have_roles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACETWIN_API_KEYS", "verify:one,enroll:two,admin:three,four,other:five")
+    one, two, three, four, five = (f"key-number-{i}-of-five" for i in range(5))
+    keys = f"verify:{one},Enroll: {two},ADMIN:{three},{four},admin:other:{five}"
+    monkeypatch.setenv("FACETWIN_API_KEYS", keys)
 
     assert Settings().configured_keys == (
-        (Role.VERIFY, "one"),
-        (Role.ENROLL, "two"),
-        (Role.ADMIN, "three"),
-        (Role.ADMIN, "four"),
-        (Role.ADMIN, "other:five"),
+        (Role.VERIFY, one),
+        (Role.ENROLL, two),
+        (Role.ADMIN, three),
+        (Role.ADMIN, four),
+        (Role.ADMIN, f"other:{five}"),
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("verify:a-long-enough-key,verfy:another-long-secret", "entry 2 .*verify, enroll, admin"),
+        ("secret-part:more-of-the-secret", "entry 1 .*admin: in front"),
+        (":a-long-enough-key", "entry 1 .*verify, enroll, admin"),
+        ("verify:fifteen-letters", "entry 1 .*16 characters.*facetwin keys create.*openssl rand"),
+        ("fifteen-letters", "entry 1 .*16 characters"),
+        ("verify:a-long-enough-key,admin:a-long-enough-key", "entry 2 repeats a key"),
+        ("a-long-enough-key,ADMIN: a-long-enough-key", "entry 2 repeats a key"),
+    ],
+)
+def test_a_key_that_would_open_more_than_meant_is_refused(
+    monkeypatch: pytest.MonkeyPatch, keys: str, says: str
+) -> None:
+    monkeypatch.setenv("FACETWIN_API_KEYS", keys)
+
+    with pytest.raises(ValidationError, match=f"FACETWIN_API_KEYS: {says}") as refused:
+        Settings()
+    assert "secret" not in str(refused.value)
+    assert "long-enough" not in str(refused.value)
+
+
+def test_a_form_may_have_as_many_parts_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACETWIN_MAX_FILES_PER_REQUEST", "100")
+    with pytest.raises(ValidationError, match="FACETWIN_MAX_PARTS must be at least 102"):
+        Settings()
+
+    monkeypatch.setenv("FACETWIN_MAX_PARTS", "102")
+    assert Settings().max_files_per_request == 100
 
 
 @pytest.mark.parametrize(
@@ -141,7 +178,7 @@ def test_a_bad_value_is_refused_by_name(
 
 
 def test_keys_stay_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACETWIN_API_KEYS", "hush-hush")
+    monkeypatch.setenv("FACETWIN_API_KEYS", "hush-hush-hush-hush")
     assert "hush-hush" not in repr(Settings())
 
     monkeypatch.setenv("FACETWIN_PORT", "many")

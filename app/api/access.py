@@ -17,7 +17,7 @@ from app.settings import Settings
 API_KEY_HEADER: Final = "X-API-Key"
 
 _NOBODY: Final = Caller("nobody", Role.VERIFY)
-"""Who asks whether the service is well."""
+"""Who asks whether the service is well, or was not let in."""
 
 
 class AccessMiddleware:
@@ -43,30 +43,34 @@ class AccessMiddleware:
                 the call comes from where it should not.
         """
         if scope["type"] == "http":
-            scope["state"]["caller"] = await self._admit(scope, Headers(scope=scope))
+            await self._admit(scope, Headers(scope=scope))
         await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope, headers: Headers) -> Caller:
-        ring: KeyRing = scope["state"]["runtime"].key_ring
+    async def _admit(self, scope: Scope, headers: Headers) -> None:
+        """Name the caller as soon as they are known, so that refusals are logged under the name."""
+        state = scope["state"]
+        state["caller"] = _NOBODY
+        ring: KeyRing = state["runtime"].key_ring
         if scope["path"] in OPEN_PATHS:
             if not ring.required:
                 self._keyless.caller(scope, headers)
-            return _NOBODY
+            return
         address = address_of(scope.get("client"))
         self._limits.check_address(address)
         await self._watch.freshen(ring)
         if not ring.required:
-            return self._keyless.caller(scope, headers)
-        caller = self._identify(ring, headers, address)
+            state["caller"] = self._keyless.caller(scope, headers)
+            return
+        caller = state["caller"] = self._identify(ring, headers, address)
         self._limits.check_caller(caller)
         _check_role(caller, needed_role(scope["method"], scope["path"]))
-        return caller
 
     def _identify(self, ring: KeyRing, headers: Headers, address: str) -> Caller:
-        self._limits.check_failures(address)
         caller = ring.identify(_presented_key(headers))
         if caller is None:
             self._limits.count_failure(address)
+            if _presented_key(headers):
+                raise UnauthorizedError("The API key that was sent is unknown or revoked.")
             raise UnauthorizedError(
                 "Send one of the service's API keys as 'Authorization: Bearer KEY' or as "
                 f"'{API_KEY_HEADER}: KEY'."

@@ -26,7 +26,7 @@ from app.api.schemas import (
     VerdictOut,
     VotesOut,
 )
-from app.domain.entities import Quality, Reason
+from app.domain.entities import Quality, Reason, ReasonCode
 from app.domain.ports import DetectedFaces, FacePipeline
 from app.domain.receipts import ErasureReceipt
 from app.services.enrollment import EnrollmentResult
@@ -44,12 +44,17 @@ def reasons_answer(reasons: Iterable[Reason]) -> list[ReasonOut]:
     return [ReasonOut.model_validate(reason) for reason in reasons]
 
 
-def quality_answer(quality: Quality) -> QualityOut:
-    """The quality of a face."""
+def quality_answer(quality: Quality, *, scores: bool = False) -> QualityOut:
+    """The quality of a face; what an outlier scored against references only with `scores`."""
     return QualityOut(
         acceptable=not quality.blocking,
         measures=dict(quality.measures),
-        reasons=reasons_answer(quality.reasons),
+        reasons=[
+            reason.model_copy(update={"measured": None})
+            if reason.code is ReasonCode.OUTLIER and not scores
+            else reason
+            for reason in reasons_answer(quality.reasons)
+        ],
     )
 
 
@@ -86,14 +91,14 @@ def detect_answer(found: DetectedFaces, request_id: str) -> DetectOut:
     return DetectOut(width=found.width, height=found.height, faces=faces, request_id=request_id)
 
 
-def enroll_answer(result: EnrollmentResult, request_id: str) -> EnrollOut:
-    """What became of each photo of an enrolment."""
+def enroll_answer(result: EnrollmentResult, request_id: str, *, scores: bool) -> EnrollOut:
+    """What became of each photo of an enrolment; `scores` as in `quality_answer`."""
     enrolled = [
         EnrolledOut(
             image_id=photo.image_id,
             filename=photo.filename,
             face=FaceOut.model_validate(photo.face),
-            quality=quality_answer(photo.quality),
+            quality=quality_answer(photo.quality, scores=scores),
         )
         for photo in result.enrolled
     ]
@@ -133,19 +138,19 @@ def subjects_answer(
 
 
 def subject_detail_answer(
-    summary: SubjectSummary, images: Iterable[ReferenceInfo]
+    summary: SubjectSummary, images: Iterable[ReferenceInfo], *, scores: bool
 ) -> SubjectDetailOut:
-    """A person of the gallery with all references."""
+    """A person of the gallery with all references; `scores` as in `quality_answer`."""
     return SubjectDetailOut(
         subject=summary.subject,
         references=summary.references,
         created_at=summary.created_at,
-        images=[image_answer(image) for image in images],
+        images=[image_answer(image, scores=scores) for image in images],
     )
 
 
-def image_answer(image: ReferenceInfo) -> ImageOut:
-    """A reference and what is known about it."""
+def image_answer(image: ReferenceInfo, *, scores: bool) -> ImageOut:
+    """A reference and what is known about it; `scores` as in `quality_answer`."""
     return ImageOut(
         image_id=image.image_id,
         filename=image.filename,
@@ -153,7 +158,7 @@ def image_answer(image: ReferenceInfo) -> ImageOut:
         created_at=image.created_at,
         sha256=image.sha256,
         face=None if image.face is None else FaceOut.model_validate(image.face),
-        quality=None if image.quality is None else quality_answer(image.quality),
+        quality=None if image.quality is None else quality_answer(image.quality, scores=scores),
     )
 
 

@@ -8,10 +8,12 @@ from starlette.requests import Request
 
 from app.api.access import API_KEY_HEADER
 from app.api.errors import NotReadyError
+from app.api.readiness import ReadyCount
 from app.api.state import (
     caller_of,
     metrics_of,
     pool_of,
+    ready_count_of,
     request_id_of,
     runtime_of,
     settings_of,
@@ -31,6 +33,10 @@ async def _runtime(request: Request) -> Runtime:
 
 async def _pool(request: Request) -> InferencePool:
     return pool_of(request)
+
+
+async def _ready_count(request: Request) -> ReadyCount:
+    return ready_count_of(request)
 
 
 async def _settings(request: Request) -> Settings:
@@ -77,6 +83,7 @@ async def refuse_query(request: Request) -> None:
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+ReadyCountDep = Annotated[ReadyCount, Depends(_ready_count)]
 PoolDep = Annotated[InferencePool, Depends(_pool)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

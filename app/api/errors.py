@@ -136,6 +136,7 @@ def problem_response(
     status, title = PROBLEMS[code]
     members = {name: value for name, value in (extra or {}).items() if name not in _RESERVED}
     metrics_of(request).rejections.labels(code).inc()
+    request.state.problem = code
     return JSONResponse(
         {
             "type": problem_type(code),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from fastapi import UploadFile
 from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
@@ -11,11 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.form_parser import MAX_BOUNDARY_BYTES, LimitedParser
-from app.api.state import settings_of
-from app.domain.errors import InvalidRequestError, UnsupportedMediaTypeError
+from app.api.state import pool_of, settings_of
+from app.domain.errors import InvalidRequestError, OverloadedError, UnsupportedMediaTypeError
+from app.inference.pool import RETRY_AFTER_SECONDS
 
 REPEATABLE_FIELD: Final = "files"
 """The one field that may come several times."""
+
+_CHARSETS: Final = frozenset({b"utf-8", b"utf8", b"us-ascii"})
 
 
 class PhotoRequest(Request):
@@ -34,6 +38,9 @@ class PhotoRequest(Request):
             raise UnsupportedMediaTypeError(
                 "Send the photo as multipart/form-data, with curl for example as -F file=@photo.jpg"
             )
+        # Other codecs would decode names to what can't be stored or answered.
+        if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+            raise InvalidRequestError("Send the form in UTF-8, without another charset.")
         if len(options.get(b"boundary", b"")) > MAX_BOUNDARY_BYTES:
             raise InvalidRequestError(
                 f"The form's boundary is longer than {MAX_BOUNDARY_BYTES} bytes."
@@ -57,6 +64,7 @@ class PhotoRoute(APIRoute):
 
         async def handle_photos(request: Request) -> Response:
             photos = PhotoRequest(request.scope, request.receive)
+            _refuse_overload(photos)
             try:
                 await photos.load_form()
                 return await handle(photos)
@@ -64,6 +72,23 @@ class PhotoRoute(APIRoute):
                 await photos.close()
 
         return handle_photos
+
+
+async def content_of(photo: UploadFile) -> bytes:
+    """The bytes of a photo; the form's own copy is given up."""
+    data = await photo.read()
+    await photo.close()
+    return data
+
+
+def _refuse_overload(request: Request) -> None:
+    """Refuse before the body is read; the pool looks again when the work comes to it."""
+    pool = pool_of(request)
+    if pool.in_flight >= pool.capacity:
+        raise OverloadedError(
+            "The service is busy: its inference queue is full. Try again in a moment.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
 
 
 def _refuse_repeated(form: FormData) -> None:

@@ -11,7 +11,8 @@ from app.api.errors import ForbiddenError
 from app.domain.access import ANONYMOUS, LOCAL, Caller
 from app.settings import Settings
 
-_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+_FORWARDED: Final = frozenset({"forwarded", "x-real-ip", "via"})
+_FORWARDED_PREFIX: Final = "x-forwarded-"
 
 
 class KeylessRules:
@@ -44,7 +45,7 @@ class KeylessRules:
                 "This service was bound to an address other than loopback without API keys. Set "
                 "FACETWIN_HOST with FACETWIN_API_KEYS or FACETWIN_ALLOW_ANONYMOUS=1."
             )
-        if _is_elsewhere(scope.get("client")) or self._is_forwarded(headers):
+        if _is_elsewhere(scope.get("client")) or _is_forwarded(headers):
             return (
                 "A proxy passes on requests of others to this service, which has no API keys. Set "
                 "FACETWIN_API_KEYS, or FACETWIN_ALLOW_ANONYMOUS=1 if anyone may call."
@@ -58,32 +59,33 @@ class KeylessRules:
             )
         return ""
 
-    def _is_forwarded(self, headers: Headers) -> bool:
-        # Behind a trusted proxy the client's own address tells.
-        return not self._settings.trusted_proxies and any(name in headers for name in _FORWARDED)
-
     def _is_foreign_page(self, headers: Headers) -> bool:
         origin = headers.get("Origin")
         if not origin or origin in self._settings.cors_origins:
             return False
-        return urlsplit(origin).netloc != headers.get("Host")
+        return origin.partition("://")[2] != headers.get("Host")
 
     def _names_this_machine(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in {"localhost", self._settings.host} or _is_loopback(name) is True
+        return name in {"localhost", self._settings.host} or _is_loopback(name)
+
+
+def _is_forwarded(headers: Headers) -> bool:
+    """Whether a proxy says that it passed this on. Trust in it is none in its callers."""
+    return any(name in _FORWARDED or name.startswith(_FORWARDED_PREFIX) for name in headers)
 
 
 def _is_elsewhere(address: tuple[str, int | None] | None) -> bool:
-    """Whether this end of the connection is an address that is not loopback."""
-    return address is not None and address[1] is not None and _is_loopback(address[0]) is False
+    """Whether this end of the connection is not surely a loopback address."""
+    return address is None or not _is_loopback(address[0])
 
 
-def _is_loopback(name: str) -> bool | None:
-    """Whether this is a loopback address; None if it is no address."""
+def _is_loopback(name: str) -> bool:
+    """Whether this is a loopback address."""
     try:
         return ip_address(name).is_loopback
     except ValueError:
-        return None
+        return False

@@ -79,20 +79,16 @@ class RateLimits:
         """
         _refuse(self._addresses.take(address), "This address sends too many requests.")
 
-    def check_failures(self, address: str) -> None:
-        """Look at a request before its key is looked at, so that guessing is slow.
+    def count_failure(self, address: str) -> None:
+        """Count a wrong or missing key. Right ones are not held up: callers share addresses.
 
         Raises:
-            RateLimitedError: If the address sent too many wrong keys.
+            RateLimitedError: If the address sent too many.
         """
         _refuse(
-            self._failures.wait(address),
+            self._failures.take(address),
             "Too many requests without a right API key came from this address.",
         )
-
-    def count_failure(self, address: str) -> None:
-        """Count a wrong or missing key."""
-        self._failures.take(address)
 
     def check_caller(self, caller: Caller) -> None:
         """Count a request of a key.

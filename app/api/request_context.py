@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.state import metrics_of
+from app.domain.access import Caller
 from app.logs import get_logger
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
@@ -78,4 +79,24 @@ def _leave_trace(scope: Scope, status: int, seconds: float) -> None:
     metrics = metrics_of(Request(scope))
     metrics.requests.labels(route, method, str(status)).inc()
     metrics.request_seconds.labels(route, method).observe(seconds)
-    _log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 1))
+    _log.info(
+        "request",
+        route=route,
+        method=method,
+        status=status,
+        caller=_caller_name(scope),
+        ms=round(seconds * 1000, 1),
+        **_problem_of(scope),
+    )
+
+
+def _caller_name(scope: Scope) -> str:
+    """The id of a key, never a key; what was refused before anyone was known is nobody's."""
+    caller = scope["state"].get("caller")
+    return caller.name if isinstance(caller, Caller) else "nobody"
+
+
+def _problem_of(scope: Scope) -> dict[str, str]:
+    """Why a request was refused; it tells a guessing run from a stolen key."""
+    problem = scope["state"].get("problem")
+    return {"problem": problem} if problem else {}

@@ -36,7 +36,9 @@ class ReasonOut(Answer):
 
     code: ReasonCode
     message: str = Field(description="What a person should do about it.")
-    measured: Measure | None = Field(description="The measured value.")
+    measured: Measure | None = Field(
+        description="The measured value; null for `OUTLIER` unless the caller may see scores."
+    )
     required: Measure | None = Field(description="The limit that it was held against.")
     blocking: bool = Field(description="Whether it forbids a verdict, or is only advice.")
 
@@ -217,7 +219,9 @@ class ProblemOut(Answer):
     """Something that the operator should see to although verification works."""
 
     code: str = Field(examples=["files_missing"])
-    message: str = Field(description="What is wrong, and what to do about it.")
+    message: str | None = Field(
+        description="What is wrong, and what to do about it; null where keys are required."
+    )
 
 
 class ReadyOut(Answer):
@@ -226,7 +230,9 @@ class ReadyOut(Answer):
     status: Literal["ready"] = "ready"
     self_test: SelfTestOut
     model: ModelOut
-    references: int = Field(examples=[50])
+    references: int | None = Field(
+        description="A second old at most; null where keys are required.", examples=[50]
+    )
     degraded: list[ProblemOut] = Field(
         description="What does not work although verification does; empty if all is well.",
         examples=[[]],

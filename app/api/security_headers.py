@@ -6,15 +6,19 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS: Final[Mapping[str, str]] = {
+_POLICY_HEADER: Final = "Content-Security-Policy"
+
+STANDARD_HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     # Answers are about people.
     "Cache-Control": "no-store",
+    _POLICY_HEADER: "default-src 'none'; frame-ancestors 'none'",
 }
-_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+"""Also of the answers that the server gives without the application."""
+
 _VIEWERS: Final = frozenset({"/docs", "/redoc"})
 _VIEWER_POLICY: Final = (
     "default-src 'none'; connect-src 'self'; worker-src blob:; "
@@ -52,8 +56,9 @@ class SecurityHeadersMiddleware:
 
 
 def _headers_for(scope: Scope) -> Mapping[str, str]:
-    policy = _VIEWER_POLICY if scope["path"] in _VIEWERS else _POLICY
-    headers = {**_HEADERS, "Content-Security-Policy": policy}
+    headers = dict(STANDARD_HEADERS)
+    if scope["path"] in _VIEWERS:
+        headers[_POLICY_HEADER] = _VIEWER_POLICY
     if scope["scheme"] == "https":
         headers["Strict-Transport-Security"] = _HTTPS_ONLY
     return headers

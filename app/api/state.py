@@ -4,6 +4,7 @@ from typing import TypedDict, cast
 
 from starlette.requests import HTTPConnection
 
+from app.api.readiness import ReadyCount
 from app.domain.access import Caller
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
@@ -38,6 +39,14 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
 def pool_of(connection: HTTPConnection) -> InferencePool:
     """The threads for inference."""
     return cast("InferencePool", connection.state.pool)
+
+
+def ready_count_of(connection: HTTPConnection) -> ReadyCount:
+    """The count of references that this application last took."""
+    state = connection.app.state
+    if not hasattr(state, "ready_count"):
+        state.ready_count = ReadyCount()
+    return cast("ReadyCount", state.ready_count)
 
 
 def request_id_of(connection: HTTPConnection) -> str:

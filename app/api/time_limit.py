@@ -2,6 +2,7 @@
 
 import asyncio
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import DeadlineExceededError, RequestTimeoutError
@@ -35,7 +36,7 @@ class TimeLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._settings.read_timeout)
+        body = _Body(receive, self._settings.read_timeout, complete=not _has_body(scope))
         answer = _Answer(send)
         work = asyncio.ensure_future(self._app(scope, body, answer))
         try:
@@ -75,10 +76,10 @@ class TimeLimitMiddleware:
 class _Body:
     """The way in: a client may not pause for longer than `read_timeout` while it sends a body."""
 
-    def __init__(self, receive: Receive, read_timeout: float) -> None:
+    def __init__(self, receive: Receive, read_timeout: float, *, complete: bool) -> None:
         self._receive = receive
         self._read_timeout = read_timeout
-        self.complete = False
+        self.complete = complete
 
     async def __call__(self) -> Message:
         if self.complete:
@@ -92,6 +93,11 @@ class _Body:
             ) from None
         self.complete = not message.get("more_body", False)
         return message
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
 
 
 class _Answer:

@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
+from rich.markup import escape
 
 from app.cli.options import AsJson, read_settings
-from app.cli.output import print_error, print_json, print_line, print_table
+from app.cli.output import print_error, print_json, print_line, print_note
 from app.domain.audit import AuditEntry
 from app.domain.errors import InvalidRequestError
 from app.domain.receipts import receipt_is_genuine
 from app.domain.subjects import subject_key
-from app.runtime import open_audit, open_service_key
+from app.runtime import open_audit
 from app.services.audit import AuditLog
+from app.storage.service_key import SERVICE_KEY_FILE, make_service_key
 
 audit = typer.Typer(help="Who did what, and receipts of erasures.", no_args_is_help=True)
 
@@ -70,11 +72,10 @@ def tail(
     if as_json:
         print_json(EntriesOut(entries=[EntryOut(**_fields(entry)) for entry in entries]))
         return
-    rows = [
-        (str(e.seq), e.at, e.actor, e.action, (e.subject or "")[:12], e.outcome or "", _words(e))
-        for e in entries
-    ]
-    print_table(("", "at", "actor", "action", "subject", "outcome", "details"), rows)
+    for entry in entries:
+        who = f" {entry.subject[:12]}" if entry.subject else ""
+        what = f"{entry.action} {entry.outcome or ''}".rstrip()
+        print_line(escape(f"{entry.seq} {entry.at} {entry.actor} {what}{who} {_words(entry)}"))
 
 
 @audit.command("verify")
@@ -106,15 +107,32 @@ def receipt(
     as_json: AsJson = False,
 ) -> None:
     """Check that this service signed a receipt, and that nobody changed it since."""
-    genuine = receipt_is_genuine(_receipt(path), open_service_key(read_settings()))
+    document = _receipt(path)
+    with _opened() as log:
+        genuine = receipt_is_genuine(document, log.key)
+        is_ours = document.get("key_id") == log.key.key_id
     if as_json:
         print_json(ReceiptCheckOut(genuine=genuine))
     elif genuine:
         print_line("The receipt is genuine.")
     else:
-        print_error("This service has not signed this receipt, or it was changed since.")
+        print_error(
+            "The receipt was changed since it was signed."
+            if is_ours
+            else "The receipt was signed with another service key than this service has now."
+        )
     if not genuine:
         raise typer.Exit(3)
+
+
+@audit.command("renew-key")
+def renew_key() -> None:
+    """Make a new service key after the old one was lost. Older entries can't be checked then."""
+    settings = read_settings()
+    if settings.service_key is not None:
+        raise InvalidRequestError("The key is set by FACETWIN_SERVICE_KEY; change it there.")
+    make_service_key(settings.application_data_dir)
+    print_note(f"{settings.application_data_dir / SERVICE_KEY_FILE} is there. Keep a copy of it.")
 
 
 @contextmanager

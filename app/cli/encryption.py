@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from app.cli.options import AsJson, read_settings
 from app.cli.output import print_json, print_line, print_note, print_table
 from app.domain.errors import InvalidRequestError, StorageError
-from app.runtime import cipher_of, encryption_at_rest, open_service_key
-from app.services.audit import AuditLog
+from app.runtime import audit_log, cipher_of, encryption_at_rest
 from app.services.encryption import EncryptionAtRest
 from app.services.encryption_survey import Survey
 from app.settings import Settings
@@ -126,7 +125,7 @@ def _opened(settings: Settings, cipher: Cipher | None = None) -> Iterator[Encryp
     database = Database(settings.database_url, cipher)
     try:
         database.migrate()
-        yield encryption_at_rest(settings, database, AuditLog(database, open_service_key(settings)))
+        yield encryption_at_rest(settings, database, audit_log(settings, database))
     finally:
         database.close()
 

@@ -24,7 +24,7 @@ from app.cli.output import print_json, print_line, print_note, print_table, prog
 from app.domain.audit import COMMAND
 from app.domain.entities import FacePolicy, Reason, ReasonCode
 from app.domain.errors import EnrollmentRejectedError, InvalidRequestError
-from app.domain.images import IMAGE_SUFFIXES
+from app.domain.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT
 from app.runtime import Runtime
 from app.services.enrollment import Enrolled, EnrollmentResult, Rejected, Upload
@@ -44,7 +44,7 @@ def enroll(
         policy = face_policy or runtime.settings.face_policy
         result = _enroll(runtime, subject, photos, policy)
     if as_json:
-        print_json(enroll_answer(result, uuid4().hex))
+        print_json(enroll_answer(result, uuid4().hex, scores=True))
     else:
         _print_enrollment(result)
     if not result.enrolled:
@@ -56,7 +56,9 @@ def _photos(paths: Iterable[Path]) -> Iterable[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
+        # Photos of other kinds are named as rejected instead of passed over.
+        kinds = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
+        inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in kinds]
         if not inside:
             raise InvalidRequestError(f"{path} holds no photos.")
         yield from inside
@@ -96,11 +98,14 @@ def _print_enrollment(result: EnrollmentResult) -> None:
     )
     for photo in result.enrolled:
         for reason in photo.quality.reasons:
-            print_line(f"  {escape(photo.filename)}: {reason.code.value} {escape(reason.message)}")
+            print_line(
+                f"  [green]enrolled[/green] {escape(photo.filename)}, but {reason.code.value}: "
+                f"{escape(reason.message)}"
+            )
     for refused in result.rejected:
         for reason in refused.reasons:
             print_line(
-                f"  [red]{escape(refused.filename)}[/red]: {reason.code.value} "
+                f"  [red]rejected[/red] {escape(refused.filename)}, {reason.code.value}: "
                 f"{escape(reason.message)}"
             )
 
@@ -172,7 +177,7 @@ def export_subject(
     to: Annotated[Path, typer.Option("--to", help="The zip file to write.")],
 ) -> None:
     """Write all that is stored about a person into a zip file."""
-    with opened_runtime() as runtime:
+    with opened_runtime() as runtime, _kept_file(to) as keep:
         archive = runtime.gallery.export(subject, COMMAND)
-        write_file(to, b"".join(archive.chunks))
+        keep(b"".join(archive.chunks))
     print_note(f"Wrote {to}")

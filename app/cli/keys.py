@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from app.cli.options import AsJson, read_settings
 from app.cli.output import print_json, print_line, print_note, print_table
 from app.domain.access import Role
-from app.runtime import open_service_key
-from app.services.audit import AuditLog
+from app.runtime import audit_log
 from app.services.keys import ApiKeys
 from app.storage.database import Database
 from app.storage.key_rows import KeyRecord
@@ -110,7 +109,7 @@ def _opened_keys() -> Iterator[ApiKeys]:
     database = Database(settings.database_url)
     try:
         database.migrate()
-        yield ApiKeys(database, AuditLog(database, open_service_key(settings)))
+        yield ApiKeys(database, audit_log(settings, database))
     finally:
         database.close()
 

@@ -143,4 +143,6 @@ def write_file(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
     except OSError as error:
-        raise InvalidRequestError(f"{path} can't be written: {error.strerror}.") from None
+        raise InvalidRequestError(
+            f"{path} can't be written: {error.strerror}. Nothing was done; name another file."
+        ) from None

@@ -130,7 +130,7 @@ def check_chain(
     """
     seq, previous, count = anchor.seq, anchor.hash, 0
     pruned = Anchor()
-    met = contains is None
+    met = contains in {None, anchor.hash}
     for entry in entries:
         met = met or entry.hash == contains
         problem = _problem(entry, seq + 1, previous, key)
@@ -144,7 +144,10 @@ def check_chain(
         problem = "Entries at the beginning are missing that retention has not removed."
         return ChainReport(count, previous, problem)
     if not met:
-        return ChainReport(count, previous, f"No entry has the hash {contains}.")
+        problem = f"No entry has the hash {contains}."
+        if anchor.seq:
+            problem += f" If it was one of the first {anchor.seq}, retention has removed it."
+        return ChainReport(count, previous, problem)
     return ChainReport(count, previous)
 
 

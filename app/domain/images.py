@@ -3,3 +3,8 @@
 from typing import Final
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+FOREIGN_SUFFIXES: Final = frozenset(
+    {".heic", ".heif", ".avif", ".tif", ".tiff", ".gif", ".jxl", ".jp2", ".dng", ".cr2", ".nef"}
+)
+"""Photos of kinds that are not read: whoever puts one there is told so."""

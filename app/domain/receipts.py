@@ -76,7 +76,10 @@ def receipt_is_genuine(document: Mapping[str, Any], key: ServiceKey) -> bool:
     signature = document.get("signature")
     if not isinstance(signature, str):
         return False
-    return key.verify(_PURPOSE, _unsigned(document), signature)
+    try:
+        return key.verify(_PURPOSE, _unsigned(document), signature)
+    except ValueError:  # numbers or characters that no receipt has
+        return False
 
 
 def _unsigned(document: Mapping[str, Any]) -> dict[str, Any]:

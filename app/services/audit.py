@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection
 
 from app.domain.audit import (
@@ -24,7 +25,6 @@ from app.domain.audit import (
     check_chain,
 )
 from app.domain.clock import iso, utc_now
-from app.domain.errors import StorageError
 from app.domain.signing import ServiceKey
 from app.storage.audit_rows import AuditRows
 from app.storage.database import Database
@@ -36,6 +36,19 @@ MAX_QUEUED: Final = 10_000
 MAX_BATCH: Final = 200
 """Entries in one transaction, so that other writers need not wait long."""
 
+_log = structlog.stdlib.get_logger("facetwin.audit")
+
+
+def log_is_empty(database: Database) -> bool:
+    """Whether nothing was ever logged.
+
+    Raises:
+        StorageError: If the database can't be read.
+    """
+    with database.read_apart() as connection:
+        rows = AuditRows(connection)
+        return rows.last() is None and not rows.anchor().seq
+
 
 class AuditLog:
     """Writes and checks the log; safe to use from many threads and processes."""
@@ -46,6 +59,7 @@ class AuditLog:
         """What signs entries and receipts."""
         self._queue: list[tuple[str, AuditEvent]] = []
         self._lock = Lock()
+        self._writing = Lock()
         self._waiting = Event()
         self._closing = Event()
         self._thread: Thread | None = None
@@ -53,6 +67,11 @@ class AuditLog:
         """Entries that were given up since the start."""
         self.failing = False
         """Whether the last attempt to write queued entries failed."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are not written yet."""
+        return len(self._queue)
 
     def pseudonym(self, subject_key: str) -> str:
         """What the log calls a person."""
@@ -74,37 +93,48 @@ class AuditLog:
                 self._thread = Thread(target=self._run, name="audit", daemon=True)
                 self._thread.start()
 
-    def flush(self) -> None:
-        """Write what was recorded until now.
+    def flush(self, batches: int | None = None) -> None:
+        """Write what was recorded until now, or the oldest `batches` of `MAX_BATCH` entries of it.
 
         Raises:
             StorageError: If it can't be written; it then waits on.
         """
-        while self._write_batch():
-            pass
+        # What comes meanwhile is for the next time: there may be no end of it.
+        for _ in range(1 + self.waiting // MAX_BATCH if batches is None else batches):
+            self._write_batch()
 
     def _write_batch(self) -> bool:
         """Write the oldest entries that wait; returns whether there were any."""
-        with self._lock:
-            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-        if not batch:
-            return False
-        try:
-            with self._database.write_apart() as connection:
-                self._append(AuditRows(connection), batch)
-        except StorageError:
-            self.failing = True
+        # One at a time: who asks for a flush also waits for the batch that is on its way.
+        with self._writing:
             with self._lock:
-                self._queue[:0] = batch
-            raise
-        self.failing = False
+                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            if not batch:
+                return False
+            written = False
+            try:
+                with self._database.write_apart() as connection:
+                    self._append(AuditRows(connection), batch)
+                written = True
+            finally:
+                if not written:
+                    with self._lock:
+                        self._queue[:0] = batch
+                self._tell(written=written)
         return True
+
+    def _tell(self, *, written: bool) -> None:
+        """Log once that entries can't be written, and once that they can again."""
+        if written == self.failing:
+            event = "audit_recovered" if written else "audit_failing"
+            _log.warning(event, lost=self.lost)
+        self.failing = not written
 
     def verify(self, contains: str | None = None) -> ChainReport:
         """Check the whole chain.
 
         Args:
-            contains: Hash of an entry that must still be there, unless retention removed it.
+            contains: Hash of an entry that must still be there.
 
         Raises:
             StorageError: If it can't be read.
@@ -165,7 +195,7 @@ class AuditLog:
             self._closing.wait(FLUSH_SECONDS)
             try:
                 self._write_batch()
-            except StorageError:
+            except Exception:  # noqa: BLE001 - the thread must go on; `failing` and the log tell
                 self._closing.wait(FLUSH_SECONDS * 10)
             with self._lock:
                 if not self._queue:

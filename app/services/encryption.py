@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 
 from sqlalchemy import Connection
 
-from app.domain.audit import SERVICE, Action, AuditEvent
+from app.domain.audit import SERVICE, Action, Actor, AuditEvent
 from app.domain.clock import utc_now
 from app.domain.errors import StorageError
 from app.services.audit import AuditLog
@@ -55,6 +55,7 @@ class EncryptionAtRest:
         audit: Tells when a key came and went.
         unserved: Enters only while no other process serves the gallery, else raises StorageError;
             a server, which holds that lock, passes `nullcontext`.
+        actor: Who changes keys.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class EncryptionAtRest:
         files: ReferenceFiles,
         audit: AuditLog,
         unserved: Callable[[], AbstractContextManager[object]],
+        actor: Actor = SERVICE,
     ) -> None:
         self._database = database
         self._files = files
         self._audit = audit
         self._unserved = unserved
+        self._actor = actor
 
     def prepare(self) -> None:
         """Check the keys, register a new one, and bring all embeddings under it.
@@ -179,7 +182,7 @@ class EncryptionAtRest:
     def _log(self, connection: Connection, outcome: str, key_ids: Sequence[str]) -> None:
         for key_id in key_ids:
             details = {"encryption_key": key_id}
-            event = AuditEvent(Action.CHANGE_ENCRYPTION, SERVICE, None, outcome, details)
+            event = AuditEvent(Action.CHANGE_ENCRYPTION, self._actor, None, outcome, details)
             self._audit.append(connection, event)
 
     @contextmanager

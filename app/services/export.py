@@ -19,6 +19,8 @@ from app.storage.cipher import UndecryptableError
 from app.storage.database import Database
 from app.storage.files import ReferenceFiles
 from app.storage.json_values import face_to_json, quality_to_json
+from app.storage.layout import is_folder_path
+from app.storage.path_text import is_text, printable
 from app.storage.person_rows import fingerprints, unusable_files
 from app.storage.records import ImageRecord, StoredEmbedding, SubjectRecord
 from app.storage.repositories import GalleryReader
@@ -28,7 +30,8 @@ README: Final = """This archive holds all that the face-verification service sto
 person.json  the name, every reference photo with its hashes, the face that was found on it, its
              quality and its embeddings (one list of numbers per version of the model), files
              that could not be used with the reasons, and the entries of the audit log. Files that
-             are no photos (links, very large files) are named under files_left_out.
+             could not be read (links, very large or damaged files) are named under
+             files_left_out.
 photos/      the photos and other files in the person's folder.
 
 An embedding is a list of numbers that describes a face. Treat it like the photo itself.
@@ -63,7 +66,8 @@ class SubjectExport:
         """
         key = subject_key(name)
         pseudonym = self._audit.pseudonym(key)
-        own = self._files.belongings_of(key)
+        files = [p for p in self._files.everything_of(key) if not is_folder_path(p)]
+        own = [path for path in files if is_text(path)]
         with self._database.read() as rows:
             subject = existing(rows, key)
             document = _document(rows, subject, own)
@@ -72,11 +76,13 @@ class SubjectExport:
         entries = [asdict(entry) for entry in self._audit.about(pseudonym)]
         document["audit"] = {"pseudonym": pseudonym, "entries": entries}
         paths = sorted({reference["path"] for reference in document["references"]}.union(own))
-        return Archive(f"{subject.name}.zip", self._chunks(document, paths))
+        unnameable = [printable(path) for path in files if not is_text(path)]
+        return Archive(f"{subject.name}.zip", self._chunks(document, paths, unnameable))
 
-    def _chunks(self, document: dict[str, Any], paths: Sequence[str]) -> Iterator[bytes]:
+    def _chunks(
+        self, document: dict[str, Any], paths: Sequence[str], missing: list[str]
+    ) -> Iterator[bytes]:
         sink = _Sink()
-        missing = []
         with ZipFile(sink, "w", ZIP_STORED) as archive:
             archive.writestr("README.txt", README)
             for path in paths:
@@ -84,7 +90,7 @@ class SubjectExport:
                 if data is None:
                     missing.append(path)
                     continue
-                archive.writestr(f"photos/{path}", data)
+                archive.writestr(f"photos/{_harmless(path)}", data)
                 yield sink.take()
             document["files_left_out"] = missing
             text = json.dumps(document, indent=2, default=float, ensure_ascii=False)
@@ -136,6 +142,11 @@ class _Sink(io.RawIOBase):
         return taken
 
 
+def _harmless(path: str) -> str:
+    """A path that no program takes for a way out of the archive."""
+    return "".join("_" if c == "\\" or not c.isprintable() else c for c in path)
+
+
 def _reference(image: ImageRecord) -> dict[str, Any]:
     return {
         "image_id": image.image_id,
@@ -145,6 +156,8 @@ def _reference(image: ImageRecord) -> dict[str, Any]:
         "created_at": image.created_at,
         "sha256": image.sha256,
         "source_sha256": image.source_sha256,
+        "size": image.stamp.size,
+        "mtime_ns": image.stamp.mtime_ns,
         "face_policy": image.face_policy.value,
         "embeddings": [],
     }

@@ -10,6 +10,7 @@ from app.domain.entities import FaceTemplate, Reason, ReasonCode
 from app.domain.subjects import subject_key
 from app.services.photo_examiner import Finding
 from app.services.photos import duplicate_of
+from app.storage.files import ReferenceFiles
 from app.storage.gallery_writer import GalleryWriter
 from app.storage.records import EmbeddingRecord, FolderImage, ImageRecord, SkippedRecord
 
@@ -86,17 +87,20 @@ class Tally:
 
 
 class FindingRecorder:
-    """Turns findings into rows; holds each against the rows of this moment."""
+    """Turns findings into rows; holds each against the rows and files of this moment."""
 
-    def __init__(self, rows: GalleryWriter, fingerprint: str, tally: Tally) -> None:
+    def __init__(
+        self, rows: GalleryWriter, files: ReferenceFiles, fingerprint: str, tally: Tally
+    ) -> None:
         self._rows = rows
+        self._files = files
         self._fingerprint = fingerprint
         self._tally = tally
 
     def record(self, finding: Finding) -> None:
         """Add, renew, restamp or refuse the photo."""
         path = finding.file.path
-        current = self._rows.folder_images(self._fingerprint, path).get(path)
+        current = self._rows.folder_images(self._fingerprint, [path]).get(path)
         if finding.template is not None:
             self._keep(finding, finding.template, current)
         elif finding.reasons:
@@ -107,7 +111,7 @@ class FindingRecorder:
 
     def _keep(self, finding: Finding, template: FaceTemplate, current: FolderImage | None) -> None:
         if current is None or current.image.sha256 != finding.sha256:
-            twin = self._twin(finding)
+            twin = self._twin(finding, is_known=current is not None)
             if twin is not None:
                 self._refuse(finding, (duplicate_of(twin),), current)
                 return
@@ -137,19 +141,22 @@ class FindingRecorder:
             self._tally.erased = True
         return image_id
 
-    def _twin(self, finding: Finding) -> str | None:
+    def _twin(self, finding: Finding, *, is_known: bool) -> str | None:
         """Path of another reference of the subject with the same content."""
         subject = self._rows.subject(subject_key(finding.file.subject))
         twin = subject and self._rows.twin(subject.id, [finding.sha256])
-        return twin.path if twin and twin.path != finding.file.path else None
+        if not twin or twin.path == finding.file.path:
+            return None
+        # Two references may have swapped their names: what the other's row says is over then.
+        is_over = is_known and self._files.stamp(twin.path) not in {None, twin.stamp}
+        return None if is_over else twin.path
 
     def _refuse(
         self, finding: Finding, reasons: tuple[Reason, ...], current: FolderImage | None
     ) -> None:
         path = finding.file.path
         self._tally.skip(path, *reasons)
-        # Without a hash the file was not read: what is known of it may still hold.
-        if current is not None and finding.sha256 and current.image.sha256 != finding.sha256:
+        if current is not None and _is_replaced(current.image, finding):
             self._rows.remove_image(current.image.image_id)
             self._note(finding, "removed")
             self._tally.removed += 1
@@ -162,6 +169,14 @@ class FindingRecorder:
 
     def _note(self, finding: Finding, outcome: str) -> None:
         self._tally.changes[subject_key(finding.file.subject), outcome] += 1
+
+
+def _is_replaced(known: ImageRecord, finding: Finding) -> bool:
+    """Whether the photo is another one than the reference was made from."""
+    if finding.sha256:
+        return known.sha256 != finding.sha256
+    # It could not be read to its end or looked at: what is known holds while the file stays.
+    return known.stamp != finding.stamp
 
 
 def _new_image(finding: Finding) -> ImageRecord:

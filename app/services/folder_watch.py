@@ -1,7 +1,6 @@
 """Follows the folder verification_images while the service runs, on a thread of its own."""
 
 import logging
-import time
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final, Protocol
@@ -10,7 +9,9 @@ from app.domain.errors import StorageError
 from app.services.gallery_health import GalleryHealth, ProblemCode
 
 _SHARE: Final = 20
-"""The pause is at least this many times as long as looking took: 5 % of a disk's time."""
+"""The pause is at least this many times as long as the listing took: 5 % of a disk's time."""
+_MAX_PAUSE_SECONDS: Final = 60.0
+"""Unless the interval is longer; so a disk that was slow once is not left alone for long."""
 _CLOSE_SECONDS: Final = 5.0
 _log = logging.getLogger("facetwin.folder")
 
@@ -19,7 +20,7 @@ class WatchedGallery(Protocol):
     """What is watched: see `Gallery`."""
 
     def look(self, stopping: Callable[[], bool]) -> float:
-        """Look once; seconds that it took, without the work on photos."""
+        """Look once; seconds that listing the folder took."""
 
     def health(self) -> GalleryHealth:
         """What is wrong, if anything."""
@@ -59,20 +60,19 @@ class FolderWatch:
     def _run(self) -> None:
         pause = self._interval
         while not self._closing.wait(pause):
-            pause = max(self._interval, _SHARE * self._look())
+            pause = max(self._interval, min(_SHARE * self._look(), _MAX_PAUSE_SECONDS))
 
     def _look(self) -> float:
-        started = time.perf_counter()
         try:
             return self._gallery.look(self._closing.is_set)
         except StorageError:
             # The gallery's health holds the message.
-            return time.perf_counter() - started
+            return 0.0
         except Exception as error:  # noqa: BLE001 - the thread must go on
             # Only its type: messages of errors hold paths, and paths names of people.
             if ProblemCode.SYNC_FAILED not in self._told:
                 _log.error("Following the folder failed: %s in %s", _kind(error), _place(error))
-            return time.perf_counter() - started
+            return 0.0
         finally:
             self._tell()
 

@@ -20,8 +20,9 @@ from app.services.audit import AuditLog
 from app.services.erasure import Erasure
 from app.services.export import Archive, SubjectExport
 from app.services.finding_recorder import SkippedFile, SyncReport
-from app.services.gallery_health import GalleryHealth, Problem, ProblemCode
+from app.services.gallery_health import GalleryHealth, Problem, ProblemCode, with_others
 from app.services.gallery_sync import FolderSync
+from app.services.mending import Mending
 from app.services.photo_examiner import PhotoExaminer
 from app.services.photo_intake import Job, PhotoIntake, Progress, unwatched
 from app.services.reference_store import NewPhoto, ReferenceStore, Stored
@@ -101,6 +102,7 @@ class Gallery:
             fingerprint=self._fingerprint,
             audit=audit,
             settling=Settling(settle_seconds, clock or Clock()),
+            mending=Mending(database, self._snapshots, self._fingerprint),
         )
         self._syncing = Lock()
 
@@ -134,19 +136,18 @@ class Gallery:
             stopping: Asked after each photo; what is recorded by then stays.
 
         Returns:
-            Seconds that it took, without the work on photos.
+            Seconds that listing the folder took.
 
         Raises:
             StorageError: If the database can't be used.
         """
         with self._syncing:
-            seconds = self._folder.look(Job(workers=1, stopping=stopping))
-        self._snapshots.current()
-        return seconds
+            return self._folder.look(Job(workers=1, stopping=stopping))
 
     def health(self) -> GalleryHealth:
-        """How folder and gallery stand to each other; costs nothing."""
-        return self._folder.health
+        """What is wrong although verification works; costs nothing."""
+        damaged = len(self._snapshots.newest.damaged)
+        return with_others(self._folder.health, damaged, self._audit)
 
     def references(self, subject: str) -> tuple[str, tuple[Reference, ...], Floats]:
         """What a probe is compared with, all of one state of the gallery.
@@ -227,7 +228,8 @@ class Gallery:
             SubjectNotFoundError: If there is none.
             StorageError: If something can't be deleted now.
         """
-        receipt = self._erasure.subject(subject_key(name), actor)
+        receipt = self._erasure.subject(name, actor)
+        self._folder.forget(subject_key(name))
         # The embeddings leave memory now, not with the next request.
         self._snapshots.current()
         return receipt

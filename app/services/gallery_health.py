@@ -1,8 +1,9 @@
 """What is wrong with the gallery although verification works, as immutable values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from app.services.audit import AuditLog
 from app.services.finding_recorder import SyncReport
 
 
@@ -17,6 +18,10 @@ class ProblemCode(StrEnum):
     """Most photos are gone from the gallery's own folder."""
     SYNC_FAILED = "sync_failed"
     """Folder and gallery could not be compared."""
+    AUDIT_FAILING = "audit_failing"
+    """Verdicts are not logged at present."""
+    EMBEDDINGS_DAMAGED = "embeddings_damaged"
+    """Some references can't be compared with until their photos are embedded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,20 @@ class GalleryHealth:
     degraded: tuple[Problem, ...] = ()
     last_sync: str | None = None
     report: SyncReport = field(default_factory=SyncReport)
+
+
+def with_others(found: GalleryHealth, damaged: int, audit: AuditLog) -> GalleryHealth:
+    """What was found of the folder, with what is wrong besides.
+
+    Args:
+        found: What was found of the folder.
+        damaged: How many embeddings are damaged.
+        audit: Which may be failing.
+    """
+    others = [embeddings_damaged(damaged)] if damaged else []
+    if audit.failing:
+        others.append(audit_failing(audit.waiting, audit.lost))
+    return replace(found, degraded=(*found.degraded, *others)) if others else found
 
 
 def folder_missing(why: str) -> Problem:
@@ -67,7 +86,7 @@ def files_missing(missing: int, known: int) -> Problem:
     return Problem(
         ProblemCode.FILES_MISSING,
         f"{missing} of {known} photos are gone from verification_images. Their references are "
-        "kept. Put the photos back, or, if they were deleted on purpose, run "
+        "kept until all are back. Put the photos back, or, if they were deleted on purpose, run "
         "`facetwin sync --accept-removals`.",
     )
 
@@ -77,4 +96,23 @@ def sync_failed(why: str) -> Problem:
     return Problem(
         ProblemCode.SYNC_FAILED,
         f"Changes in verification_images are not taken up at present; it is tried again. {why}",
+    )
+
+
+def embeddings_damaged(count: int) -> Problem:
+    """Embeddings were damaged or altered in the database."""
+    return Problem(
+        ProblemCode.EMBEDDINGS_DAMAGED,
+        f"{count} embeddings in the database are damaged. They are left out of verification and "
+        "computed anew from their photos at the next look at the folder. If this comes back, check "
+        "the disk that holds the database.",
+    )
+
+
+def audit_failing(waiting: int, lost: int) -> Problem:
+    """Entries of the audit log can't be written."""
+    return Problem(
+        ProblemCode.AUDIT_FAILING,
+        f"The audit log can't be written: {waiting} entries wait in memory, {lost} were given up. "
+        "Enrolments and deletions are refused rather than not logged. See to the database's disk.",
     )

@@ -1,5 +1,6 @@
 """Looks at single photos of the folder; touches no database."""
 
+import errno
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +23,16 @@ _log = logging.getLogger("facetwin.encryption")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A photo that must be read, with what was known of it."""
+    """A photo that must be read, with what was known of it.
+
+    Attributes:
+        twins: References that it may repeat.
+    """
 
     file: FolderFile
     known: FolderImage | None
     skipped: SkippedRecord | None
+    twins: Twins
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +76,33 @@ class PhotoExaminer:
         self._max_image_bytes = max_image_bytes
         self._warned: set[tuple[str, FileStamp]] = set()
 
-    def examine(self, task: Task, twins: Twins) -> Finding | None:
+    def examine(self, task: Task) -> Finding | None:
         """What a photo turns out to be; None if it is gone."""
         file = task.file
         try:
             data, stamp = self._files.read(file.path, self._max_image_bytes)
         except OSError as error:
-            if error.errno in ABSENT:
-                # Gone, or swapped for a link, since the folder was listed.
-                return None
-            return _unread(file, f"The file can't be read: {error.strerror}.", again=True)
+            # Gone, or swapped for a link, since the folder was listed?
+            return None if error.errno in ABSENT else self._unreadable(file, error)
         except UndecryptableError as error:
             self._warn(file)
             return _unread(file, error.message, again=True)
         if len(data) > self._max_image_bytes:
-            return _unread(file, f"The file is larger than {self._max_image_bytes} bytes.")
+            return self._too_large(file)
         digest = sha256(data).hexdigest()
         try:
-            return _remembered(task, twins, digest, stamp) or self._look(task, data, digest, stamp)
+            return _remembered(task, digest, stamp) or self._look(task, data, digest, stamp)
         except Exception as error:  # noqa: BLE001 - one photo must not keep out all others
             _log.warning("A photo of the folder can't be examined: %s", type(error).__name__)
             return _unread(file, "The photo can't be examined: it makes the model fail.")
+
+    def _unreadable(self, file: FolderFile, error: OSError) -> Finding:
+        if error.errno == errno.EFBIG:
+            return self._too_large(file)
+        return _unread(file, f"The file can't be read: {error.strerror}.", again=True)
+
+    def _too_large(self, file: FolderFile) -> Finding:
+        return _unread(file, f"The file is larger than {self._max_image_bytes} bytes.")
 
     def _warn(self, file: FolderFile) -> None:
         """Say once that a file can't be decrypted; its name may be that of a person."""
@@ -115,14 +127,14 @@ def twins_of(known: Mapping[str, FolderImage]) -> Twins:
     return twins
 
 
-def _remembered(task: Task, twins: Twins, digest: str, stamp: FileStamp) -> Finding | None:
+def _remembered(task: Task, digest: str, stamp: FileStamp) -> Finding | None:
     """The finding that follows from the content's hash alone, if one does."""
     file, known = task.file, task.known
     if known and known.image.sha256 == digest:
         return Finding(file, digest, stamp) if known.embedded else None
     if task.skipped and task.skipped.sha256 == digest:
         return Finding(file, digest, stamp, reasons=task.skipped.reasons)
-    twin = twins.get((subject_key(file.subject), digest), file.path)
+    twin = task.twins.get((subject_key(file.subject), digest), file.path)
     if twin != file.path:
         return Finding(file, digest, stamp, reasons=(duplicate_of(twin),))
     return None

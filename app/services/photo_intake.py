@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from app.domain.audit import SERVICE, Actor
 from app.domain.entities import ReasonCode
 from app.services.audit import AuditLog
 from app.services.finding_recorder import FindingRecorder, Tally
-from app.services.photo_examiner import Finding, PhotoExaminer, Task, Twins
+from app.services.photo_examiner import Finding, PhotoExaminer, Task
 from app.services.photo_sealing import PhotoSealing
 from app.services.sync_rows import log_changes
 from app.storage.database import Database
@@ -72,7 +71,7 @@ class PhotoIntake:
         cipher = database.cipher
         self._sealing = PhotoSealing(database, files, cipher) if cipher else None
 
-    def take(self, tasks: Sequence[Task], twins: Twins, tally: Tally, job: Job) -> bool:
+    def take(self, tasks: Sequence[Task], tally: Tally, job: Job) -> bool:
         """Look at photos and record them.
 
         Returns:
@@ -81,14 +80,13 @@ class PhotoIntake:
         Raises:
             StorageError: If the database can't be written.
         """
-        examine = partial(self._examiner.examine, twins=twins)
         done = 0
         with ExitStack() as stack:
             spread = _spread(job.workers, stack)
             while done < len(tasks) and not job.stopping():
                 batch = tasks[done : done + _BATCH]
                 findings: list[Finding] = []
-                for finding in spread(examine, batch):
+                for finding in spread(self._examiner.examine, batch):
                     done += 1
                     if finding is not None:
                         findings.append(finding)
@@ -97,15 +95,16 @@ class PhotoIntake:
                         break
                 self._record(findings, tally, job)
                 self._note(findings)
-        if self._sealing is not None:
-            self._sealing.run(job.stopping)
+        if self._sealing is not None and self._sealing.run(job.stopping):
+            tally.again = True
         return done == len(tasks)
 
     def _note(self, findings: Sequence[Finding]) -> None:
-        """Have photos encrypted, but none that can't be decoded: it may not be a whole one."""
+        """Have photos encrypted, but none that may be a copy still under way."""
         for finding in findings:
             codes = {reason.code for reason in finding.reasons}
-            if self._sealing and finding.sha256 and ReasonCode.INVALID_IMAGE not in codes:
+            is_whole = finding.sha256 and ReasonCode.INVALID_IMAGE not in codes
+            if self._sealing and is_whole and finding.stamp == finding.file.stamp:
                 self._sealing.note(finding.file.path, finding.stamp)
 
     def _record(self, findings: Sequence[Finding], tally: Tally, job: Job) -> None:
@@ -117,7 +116,7 @@ class PhotoIntake:
         if not spoken:
             return
         with self._database.write() as rows:
-            recorder = FindingRecorder(rows, self._fingerprint, tally)
+            recorder = FindingRecorder(rows, self._files, self._fingerprint, tally)
             doomed = set(rows.pending_removals())
             for finding in spoken:
                 # The photo may have been changed or deleted while it was looked at.

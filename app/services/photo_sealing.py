@@ -45,13 +45,16 @@ class PhotoSealing:
         """Tell of a photo that stood still, was read and was understood; it may be plain."""
         self._waiting[path] = stamp
 
-    def run(self, stopping: Callable[[], bool] = lambda: False) -> None:
+    def run(self, stopping: Callable[[], bool] = lambda: False) -> int:
         """Rewrite what has another form, the first time in the whole folder.
 
         A photo that can't be written waits for the next call; the log tells how many do.
 
         Args:
             stopping: Asked now and then; what is left waits for the next call.
+
+        Returns:
+            How many photos wait for the next call.
 
         Raises:
             StorageError: If the folder or the database can't be used.
@@ -72,6 +75,7 @@ class PhotoSealing:
             if start and start % _STEP == 0:
                 _log.info("%d of %d photos have their new form", start, len(ready))
         self._report(done, failed)
+        return len(self._waiting)
 
     def _report(self, done: int, failed: int) -> None:
         if done:

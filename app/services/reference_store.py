@@ -12,7 +12,7 @@ Staging, finishing and deleting happen inside write transactions, which exclude 
 processes, so no process takes the half-done work of another for the remains of a crash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -106,23 +106,37 @@ class ReferenceStore:
             raise
         return outcome
 
-    def recover(self) -> None:
+    def recover(self) -> dict[str, str]:
         """Finish or undo what a crash left half done.
 
+        Returns:
+            Paths of photos that can't get their names now, and why.
+
         Raises:
-            StorageError: If the database can't be used or a photo can't get its name.
+            StorageError: If the database can't be used or the folder can't be listed.
         """
         # A file that can't be deleted must not keep the service down; it stays noted.
         self._erasure.finish()
         if not self._files.staged():
-            return
+            return {}
         with self._database.write() as rows:
             staged = self._files.staged()
             known = rows.known_paths(staged)
             orphans = [path for path in staged if path not in known]
-            self._files.publish(known)
+            failures = self._publish(known)
             self._files.discard_staged(orphans)
             self._erasure.drop_folders(rows, orphans)
+        return failures
+
+    def _publish(self, paths: Iterable[str]) -> dict[str, str]:
+        """Give each photo its name, whatever becomes of the others."""
+        failures: dict[str, str] = {}
+        for path in paths:
+            try:
+                self._files.publish([path])
+            except StorageError as error:
+                failures[path] = error.message
+        return failures
 
     def _add_rows(
         self, rows: GalleryWriter, name: str, photos: Sequence[NewPhoto], begun: _Addition

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from app.services.losses import Losses
 from app.storage.records import FileStamp
 from app.storage.scan import FolderFile
 
@@ -38,16 +39,18 @@ class Settling:
     """Remembers what was seen, for files that are new or changed against the database.
 
     Args:
-        seconds: How long a file must stand still.
+        seconds: How long a file must stand still, or be missing.
         clock: Where time comes from.
+
+    Attributes:
+        losses: Remembers what vanished.
     """
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
         self._clock = clock
         self._sightings: Mapping[str, _Sighting] | None = None
-        self._missing: frozenset[str] | None = None
-        self._missing_since = _LONG_AGO
+        self.losses = Losses(seconds, clock.monotonic)
 
     def moving(self, files: Iterable[FolderFile]) -> frozenset[str]:
         """Those of `files` that may still be written to; the others of them stand still.
@@ -59,17 +62,6 @@ class Settling:
         seen = {file.path: self._sighting(file, now) for file in files}
         self._sightings = seen
         return frozenset(p for p, sighting in seen.items() if now - sighting.since < self._seconds)
-
-    def are_gone(self, paths: frozenset[str]) -> bool:
-        """Whether the same paths were missing some time ago already; at the first look, yes.
-
-        A folder that is being emptied, or a disk that is being unmounted, is judged as a whole.
-        """
-        now = self._clock.monotonic()
-        if self._missing is not None and paths != self._missing:
-            self._missing_since = now
-        self._missing = paths
-        return now - self._missing_since >= self._seconds
 
     def wait(self) -> None:
         """Let the time pass that a file must stand still."""

@@ -5,6 +5,7 @@ grows with every change by any process: a newer one is met by building the next 
 only the subjects that changed are read again.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from app.storage.database import Database
 from app.storage.records import StoredReference, SubjectRecord
 from app.storage.repositories import GalleryReader
 
+_log = logging.getLogger("facetwin.encryption")
+
 
 @dataclass(frozen=True, slots=True)
 class SubjectReferences:
@@ -26,20 +29,27 @@ class SubjectReferences:
         record: The stored name and the revision at which the subject last changed.
         references: Oldest first; their embeddings are rows of `matrix`.
         matrix: Shape (n, d), float32, contiguous, read-only.
+        damaged: Image_ids of references whose embedding is damaged; they are left out above.
     """
 
     record: SubjectRecord
     references: tuple[Reference, ...]
     matrix: Floats = field(repr=False)
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All subjects by key at one revision."""
+    """All subjects by key at one revision.
+
+    Attributes:
+        damaged: Image_ids of all references whose embedding is damaged.
+    """
 
     revision: int
     subjects: Mapping[str, SubjectReferences]
     references: int
+    damaged: frozenset[str] = frozenset()
 
 
 class SnapshotCache:
@@ -50,6 +60,11 @@ class SnapshotCache:
         self._fingerprint = fingerprint
         self._loading = Lock()
         self._snapshot = Snapshot(-1, {}, 0)
+
+    @property
+    def newest(self) -> Snapshot:
+        """The newest snapshot so far; costs nothing."""
+        return self._snapshot
 
     def current(self) -> Snapshot:
         """The snapshot of the gallery as it is now, with the changes of other processes.
@@ -73,7 +88,10 @@ class SnapshotCache:
             fresh = self._read(rows, [r for r in records if r.key not in kept])
         subjects = {r.key: kept.get(r.key) or fresh[r.key] for r in records}
         count = sum(len(subject.references) for subject in subjects.values())
-        return Snapshot(revision, subjects, count)
+        damaged = frozenset(i for subject in subjects.values() for i in subject.damaged)
+        if damaged - old.damaged:
+            _log.error("%d embeddings are damaged and left out", len(damaged))
+        return Snapshot(revision, subjects, count, damaged)
 
     def _read(
         self, rows: GalleryReader, records: list[SubjectRecord]
@@ -90,12 +108,14 @@ def _unchanged(record: SubjectRecord, old: Snapshot) -> bool:
 
 
 def _subject_references(record: SubjectRecord, stored: list[StoredReference]) -> SubjectReferences:
-    if not stored:
-        return SubjectReferences(record, (), np.empty((0, 0), np.float32))
-    matrix = np.ascontiguousarray([reference.vector for reference in stored], np.float32)
+    damaged = tuple(reference.image_id for reference in stored if reference.vector is None)
+    sound = [reference for reference in stored if reference.vector is not None]
+    if not sound:
+        return SubjectReferences(record, (), np.empty((0, 0), np.float32), damaged)
+    matrix = np.ascontiguousarray([reference.vector for reference in sound], np.float32)
     matrix.flags.writeable = False
     references = tuple(
         Reference(r.image_id, record.name, r.path, r.created_at, row)
-        for r, row in zip(stored, matrix, strict=True)
+        for r, row in zip(sound, matrix, strict=True)
     )
-    return SubjectReferences(record, references, matrix)
+    return SubjectReferences(record, references, matrix, damaged)

@@ -7,9 +7,10 @@ from typing import Final
 from app.domain.entities import ReasonCode
 from app.domain.subjects import subject_key
 from app.services.finding_recorder import Tally
-from app.services.photo_examiner import Task, Twins, twins_of
+from app.services.photo_examiner import Task, twins_of
 from app.services.photos import duplicate_of, invalid
 from app.storage.files import ReferenceFiles
+from app.storage.path_text import printable
 from app.storage.records import FolderImage, SkippedRecord, SubjectRecord
 from app.storage.repositories import GalleryReader
 from app.storage.scan import FolderFile, FolderScan
@@ -30,6 +31,7 @@ class Known:
         skipped_paths: Unusable photos under any fingerprint.
         subjects: Everyone, with references or without.
         doomed: Files whose rows are deleted already.
+        held: Photos that are missing since a loss that nobody has confirmed.
     """
 
     revision: int
@@ -38,6 +40,7 @@ class Known:
     skipped_paths: frozenset[str]
     subjects: tuple[SubjectRecord, ...]
     doomed: frozenset[str]
+    held: frozenset[str]
 
 
 def read_known(rows: GalleryReader, fingerprint: str) -> Known:
@@ -49,6 +52,7 @@ def read_known(rows: GalleryReader, fingerprint: str) -> Known:
         skipped_paths=frozenset(rows.skipped_paths()),
         subjects=tuple(rows.subjects()),
         doomed=frozenset(rows.pending_removals()),
+        held=rows.held_photos(),
     )
 
 
@@ -61,6 +65,12 @@ def gone(scan: FolderScan, known: Known, files: ReferenceFiles) -> frozenset[str
         for path in known.images
         if path not in present and not scan.hides(path) and not files.exists(path)
     )
+
+
+def still_held(scan: FolderScan, known: Known) -> frozenset[str]:
+    """Held photos that have not come back, as far as the folder can be seen."""
+    present = {file.path for file in scan.files}
+    return frozenset(path for path in known.held & known.images.keys() if path not in present)
 
 
 def there(scan: FolderScan, known: Known) -> int:
@@ -79,46 +89,55 @@ class Comparison:
     Attributes:
         tasks: Photos to look at.
         changed: Those of the files that are new or changed and so may still be written to.
-        twins: References by content, without those that are to be removed.
     """
 
     tasks: tuple[Task, ...]
     changed: tuple[FolderFile, ...]
-    twins: Twins
 
 
 class Comparer:
     """Sorts the files of a look into what is settled, what is known, and what is to be done.
 
     Args:
+        scan: What lies in the folder.
         known: The rows.
         forgotten: Findings that the database does not keep, by path.
         removed: Paths of references that are to be removed.
     """
 
     def __init__(
-        self, known: Known, forgotten: Mapping[str, SkippedRecord], removed: frozenset[str]
+        self,
+        scan: FolderScan,
+        known: Known,
+        forgotten: Mapping[str, SkippedRecord],
+        removed: frozenset[str],
     ) -> None:
+        self._scan = scan
         self._known = known
         self._forgotten = forgotten
         kept = {path: entry for path, entry in known.images.items() if path not in removed}
         self._twins = twins_of(kept)
+        # Two references may have swapped their names: what a changed one contains is not known.
+        stamps = {file.path: file.stamp for file in scan.files}
+        self._sure_twins = twins_of(
+            {p: e for p, e in kept.items() if stamps.get(p, e.image.stamp) == e.image.stamp}
+        )
 
-    def compare(self, scan: FolderScan, tally: Tally) -> Comparison:
+    def compare(self, tally: Tally) -> Comparison:
         """Count in `tally` what nothing has to be done for, and list the rest."""
-        for path, why in scan.refused:
+        for path, why in self._scan.refused:
             tally.skip(path, invalid(why))
         for path in self._known.doomed:
-            tally.skip(path, _UNDELETED)
+            tally.skip(printable(path), _UNDELETED)
         tasks, changed = [], []
-        for file in scan.files:
+        for file in self._scan.files:
             if file.path in self._known.doomed or self._is_settled(file, tally):
                 continue
             image, skipped = self._known.images.get(file.path), self._known.skipped.get(file.path)
-            tasks.append(Task(file, image, skipped))
+            tasks.append(Task(file, image, skipped, self._sure_twins if image else self._twins))
             if image is None or image.image.stamp != file.stamp:
                 changed.append(file)
-        return Comparison(tuple(tasks), tuple(changed), self._twins)
+        return Comparison(tuple(tasks), tuple(changed))
 
     def _is_settled(self, file: FolderFile, tally: Tally) -> bool:
         """Count a photo of unchanged size and time, if nothing more has to be done for it."""

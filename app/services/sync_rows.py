@@ -1,7 +1,8 @@
 """What a synchronisation changes besides embeddings, within one write transaction."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
 
 from app.domain.audit import Action, Actor, AuditEvent
 from app.domain.clock import utc_now
@@ -13,6 +14,9 @@ from app.storage.files import ReferenceFiles
 from app.storage.gallery_writer import GalleryWriter
 from app.storage.records import SubjectRecord
 from app.storage.scan import FolderFile, FolderScan
+
+_BATCH: Final = 200
+"""References that are removed in one transaction; other writers wait meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,17 @@ class RowChanges:
 
     def __bool__(self) -> bool:
         return bool(self.removed or self.stale or self.newcomers or self.leavers)
+
+    def parts(self) -> Iterator["RowChanges"]:
+        """Split them into transactions that other writers need not wait long for."""
+        removed = sorted(self.removed)
+        while len(removed) > _BATCH:
+            yield RowChanges(frozenset(removed[:_BATCH]), (), (), ())
+            removed = removed[_BATCH:]
+        # Leavers go last: until then they have references.
+        last = replace(self, removed=frozenset(removed))
+        if last:
+            yield last
 
 
 def changes(
@@ -91,7 +106,10 @@ class RowChanger:
                     self._rows.remove_subject(subject.id)
 
     def _remove_images(self, paths: frozenset[str], known: Known, tally: Tally) -> None:
-        current = self._rows.folder_images(self._fingerprint)
+        if self._rows.held_photos():
+            # Another process has seen so many gone that this removal is not to be believed.
+            return
+        current = self._rows.folder_images(self._fingerprint, paths)
         for path in sorted(paths):
             image_id = known.images[path].image.image_id
             now = current.get(path)

@@ -1,11 +1,13 @@
 """Settings that bound what a request may cost; each is held before the body is parsed."""
 
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
 _MIB: Final = 1024 * 1024
+_ENROLLMENT_FIELDS: Final = 2
+"""Fields that an enrolment may have beside its photos: subject and face_policy."""
 
 
 class LimitSettings(BaseSettings):
@@ -37,7 +39,11 @@ class LimitSettings(BaseSettings):
         4096, ge=64, le=_MIB, description="Longest value of a form field, in bytes."
     )
     max_parts: int = Field(
-        64, ge=1, le=2000, description="Most parts of one form, photos and fields together."
+        64,
+        ge=1,
+        le=2000,
+        description="Most parts of one form, photos and fields together; at least 2 more than "
+        "max_files_per_request.",
     )
     read_timeout: float = Field(
         10.0,
@@ -61,5 +67,19 @@ class LimitSettings(BaseSettings):
         description="Seconds that running requests get to finish when the service is stopped.",
     )
     max_connections: int = Field(
-        512, ge=1, le=100_000, description="Most connections that are open at the same time."
+        512,
+        ge=1,
+        le=100_000,
+        description="Most connections that are open at the same time. One address may have a "
+        "quarter, at least 8; loopback and trusted proxies may have all.",
     )
+
+    @model_validator(mode="after")
+    def _parts_hold_the_files(self) -> Self:
+        least = self.max_files_per_request + _ENROLLMENT_FIELDS
+        if self.max_parts < least:
+            raise ValueError(
+                f"FACETWIN_MAX_PARTS must be at least {least}: FACETWIN_MAX_FILES_PER_REQUEST and "
+                f"{_ENROLLMENT_FIELDS} fields"
+            )
+        return self

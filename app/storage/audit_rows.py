@@ -64,6 +64,16 @@ class AuditRows:
         )
         return [_entry(row) for row in rows]
 
+    def last_about(self, subject: str, action: str) -> AuditEntry | None:
+        """The newest entry of this action about a pseudonym."""
+        row = self._connection.execute(
+            select(AuditTable)
+            .where(AuditTable.subject == subject, AuditTable.action == action)
+            .order_by(AuditTable.seq.desc())
+            .limit(1)
+        ).first()
+        return None if row is None else _entry(row)
+
     def last_before(self, at: str) -> AuditEntry | None:
         """The newest entry before which every entry is older than `at` (ISO 8601 UTC).
 

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, update
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from app.domain.errors import StorageError
 from app.storage.cipher import Cipher
@@ -28,8 +28,11 @@ from app.storage.tables import GalleryState
 from app.storage.vectors import VectorCodec
 
 _BEGIN: Final = "facetwin_begin"
+BUSY_SECONDS: Final = 5.0
+"""How long a writer waits for another one."""
+
 _PRAGMAS: Final = (
-    "busy_timeout = 5000",
+    f"busy_timeout = {BUSY_SECONDS * 1000:.0f}",
     "journal_mode = WAL",
     # An acknowledged enrolment survives a power cut, a deleted person's bytes are overwritten.
     "synchronous = FULL",
@@ -55,8 +58,6 @@ class Database:
         self._url = _checked(url)
         self._engine = _engine(self._url)
         self._writing = Lock()
-        self.has_traces = False
-        """Whether the log could not be emptied after a deletion."""
 
     def migrate(self) -> None:
         """Create the tables, or bring those of an older version up to date.
@@ -70,6 +71,16 @@ class Database:
             connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 upgrade(connection)
+
+    def check(self) -> None:
+        """Look through the whole file, outside of any transaction that others wait for.
+
+        Raises:
+            StorageError: If its structure is damaged.
+        """
+        with storage_errors(), self._engine.connect() as connection:
+            if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok":
+                raise StorageError("The database is damaged. Restore it from a backup.")
 
     def revision(self) -> int:
         """A number that grows with every change of the gallery by any process."""
@@ -93,7 +104,7 @@ class Database:
         Raises:
             StorageError: If the database can't be written; then nothing is changed.
         """
-        with self._writing, storage_errors(), self._engine.connect() as connection:
+        with self._alone(), storage_errors(), self._engine.connect() as connection:
             transaction = connection.begin()
             writer = GalleryWriter(connection, self._codec, _next_revision(connection))
             require_registered(connection, self._codec.key_id)
@@ -110,9 +121,19 @@ class Database:
         Raises:
             StorageError: If the database can't be written; then nothing is changed.
         """
-        with self._writing, storage_errors(), self._engine.begin() as connection:
+        with self._alone(), storage_errors(), self._engine.begin() as connection:
             connection.execute(update(GalleryState).values(revision=GalleryState.revision))
             yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep out other threads of this process, as the database keeps out other processes."""
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StorageError("Another change of the gallery takes long. Try again.")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read_apart(self) -> Iterator[Connection]:
@@ -124,12 +145,14 @@ class Database:
         with storage_errors(), self._engine.connect() as connection:
             yield connection
 
-    def erase_traces(self) -> bool:
+    def erase_traces(self, patience: float = BUSY_SECONDS) -> bool:
         """Empty the write-ahead log, which may still hold the bytes of deleted rows.
 
+        Args:
+            patience: Seconds to wait for those who read an older state; writers wait too.
+
         Returns:
-            Whether it is empty now. Someone who still reads an older state keeps it; it is then
-            emptied by the next call.
+            Whether it is empty now. Someone who still reads an older state keeps it.
 
         Raises:
             StorageError: If the database can't be written.
@@ -138,13 +161,23 @@ class Database:
             connection = self._engine.raw_connection()
             try:
                 cursor = connection.cursor()
+                _wait_at_most(cursor, patience)
                 busy, _frames, _done = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            except sqlite3.Error as error:
-                raise SQLAlchemyError(str(error)) from error
+                _wait_at_most(cursor, BUSY_SECONDS)
+            except sqlite3.Error:
+                connection.invalidate()
+                raise
             finally:
                 connection.close()
-        self.has_traces = bool(busy)
         return not busy
+
+    @property
+    def log_bytes(self) -> int:
+        """Size of the write-ahead log."""
+        try:
+            return Path(f"{self._url.database}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the log into the file."""
@@ -180,6 +213,10 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _wait_at_most(cursor: Any, seconds: float) -> None:
+    cursor.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
 
 def _begin(connection: Connection) -> None:

@@ -145,7 +145,8 @@ def require_registered(connection: Connection, key_id: str | None) -> None:
             "This gallery is encrypted. Set FACETWIN_ENCRYPTION_KEY to its key and start again."
         )
     if key_id is not None and key_id not in registered:
+        change = "to the one it has now" if registered else "to nothing: it is not encrypted now,"
         raise StorageError(
-            "The key of this gallery was changed meanwhile. Set FACETWIN_ENCRYPTION_KEY to the one "
-            "it has now and start again."
+            f"The key of this gallery was changed meanwhile. Set FACETWIN_ENCRYPTION_KEY {change} "
+            "and start again."
         )

@@ -38,20 +38,22 @@ def storage_errors() -> Iterator[None]:
     """Raise StorageError in the place of what the database, or what is damaged in it, raises."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except DBAPIError as error:
+        raise StorageError(_message(error.orig)) from error
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise StorageError(_message(error)) from error
     except (JSONDecodeError, UnicodeDecodeError) as error:
         # A column that nobody but this code writes.
         raise StorageError(_MESSAGES[sqlite3.SQLITE_CORRUPT]) from error
 
 
-def _message(error: SQLAlchemyError) -> str:
-    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
-        code = getattr(error.orig, "sqlite_errorcode", None)
+def _message(error: BaseException | None) -> str:
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
         if code is not None:
             known = _EXTENDED.get(code) or _MESSAGES.get(code & _PRIMARY)
             if known is not None:
                 return known
-        if "no such table" in str(error.orig):
+        if "no such table" in str(error):
             return "The database has no tables yet. Start the service once to prepare it."
     return "The database can't be used. The log of the service says why."

@@ -3,15 +3,23 @@
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from app.domain.errors import StorageError
 from app.storage.cipher import Cipher
 from app.storage.folders import ABSENT, lstat, opened_folder, parent_of
-from app.storage.layout import FolderLayout, draft_path, file_errors, staged_path, stamp_of
+from app.storage.layout import (
+    FolderLayout,
+    draft_path,
+    file_errors,
+    is_folder_path,
+    staged_path,
+    stamp_of,
+)
 from app.storage.records import FileStamp
 from app.storage.scan import FolderScan, scan_folder
 from app.storage.sealed_photo import SEAL_BYTES, is_sealed, seal, unseal
@@ -134,20 +142,22 @@ class ReferenceFiles(FolderLayout):
                 self._unlink(staged_path(path))
 
     def remove(self, paths: Collection[str]) -> dict[str, OSError]:
-        """Delete photos; those that are gone are fine.
+        """Delete files, and folders if nothing is left in them; what is gone is fine.
+
+        Args:
+            paths: Those of folders end with a slash.
 
         Returns:
-            What can't be deleted, and why.
+            What can't be deleted, and why. A folder that something lies in is not among it.
 
         Raises:
             StorageError: If the disk does not confirm the deletion of the others.
         """
         failures: dict[str, OSError] = {}
-        for path in paths:
-            # Staged first: a photo that is published in between is then met under its own name.
-            for name in (staged_path(path), draft_path(path), path):
+        for path in sorted(paths, key=_removal_order):
+            for step in self._removal_steps(path):
                 try:
-                    self._unlink(name)
+                    step()
                 except OSError as error:
                     if error.errno not in ABSENT:
                         failures[path] = error
@@ -155,10 +165,25 @@ class ReferenceFiles(FolderLayout):
             self._sync_folders_of(paths)
         return failures
 
+    def _removal_steps(self, path: str) -> list[Callable[[], None]]:
+        if is_folder_path(path):
+            return [partial(self._remove_if_empty, path)]
+        # Staged first: a photo that is published in between is then met under its own name.
+        return [partial(self._unlink, p) for p in (staged_path(path), draft_path(path), path)]
+
+    def _remove_if_empty(self, folder: str) -> None:
+        try:
+            with parent_of(self._root, folder) as (outer, name):
+                os.rmdir(name, dir_fd=outer)
+        except OSError as error:
+            # What lies in it is new, or has its own reason why it can't be deleted.
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+
     def drop_folder(self, name: str) -> None:
         """Delete a subject's folder if nothing is left in it."""
-        with suppress(OSError), parent_of(self._root, name) as (folder, last):
-            os.rmdir(last, dir_fd=folder)
+        with suppress(OSError):
+            self._remove_if_empty(name)
 
     def _make_folder(self, folder: str) -> None:
         """Make a subject's folder in the root; what is there must not be a link."""
@@ -169,7 +194,7 @@ class ReferenceFiles(FolderLayout):
                         "The subject's folder is a symbolic link. Replace it by a folder."
                     )
             except FileNotFoundError:
-                os.mkdir(folder, dir_fd=root)
+                os.mkdir(folder, 0o700, dir_fd=root)
                 os.fsync(root)
 
     def _unlink(self, path: str) -> None:
@@ -185,6 +210,11 @@ class ReferenceFiles(FolderLayout):
             except OSError as error:
                 if error.errno not in ABSENT:
                     raise
+
+
+def _removal_order(path: str) -> tuple[bool, int]:
+    """Files first, then folders, the inner ones before those around them."""
+    return is_folder_path(path), -path.count("/")
 
 
 def _is_regular(root: Path, path: str) -> bool:

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""What `OSError.errno` says where nothing lies, a folder became a file, or a link leads on."""
+ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""What `OSError.errno` says where nothing lies, a folder became a file, or a link leads on.
+
+A name that is too long for the disk can't lie there: the hidden name of a photo may be one.
+"""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 
 

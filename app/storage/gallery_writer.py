@@ -1,11 +1,13 @@
 """What the services change, as plain values; portable SQL only."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from app.storage.json_values import face_to_json, quality_to_json, reasons_to_json
+from app.storage.path_text import to_text
+from app.storage.person_rows import lies_with
 from app.storage.records import (
     EmbeddingRecord,
     FileStamp,
@@ -14,7 +16,7 @@ from app.storage.records import (
     SubjectRecord,
 )
 from app.storage.repositories import GalleryReader, chunks
-from app.storage.tables import Embedding, Image, PendingRemoval, SkippedFile, Subject
+from app.storage.tables import Embedding, HeldPhoto, Image, PendingRemoval, SkippedFile, Subject
 from app.storage.vectors import VectorCodec
 
 
@@ -106,6 +108,15 @@ class GalleryWriter(GalleryReader):
         self._do(insert(Embedding), values)
         self._touch_owner(image_id)
 
+    def remove_embedding(self, image_id: str, fingerprint: str) -> None:
+        """Delete the embedding of an image under one fingerprint."""
+        self._touch_owner(image_id)
+        self._do(
+            delete(Embedding).where(
+                Embedding.image_id == image_id, Embedding.fingerprint == fingerprint
+            )
+        )
+
     def put_skipped(self, record: SkippedRecord) -> None:
         """Add or replace what is known of an unusable folder photo."""
         self._do(
@@ -128,17 +139,28 @@ class GalleryWriter(GalleryReader):
         for chunk in chunks(paths):
             self._do(delete(SkippedFile).where(SkippedFile.path.in_(chunk)))
 
+    def forget_files_of(self, key: str) -> None:
+        """Forget what is known of a subject's unusable and missing photos."""
+        for table in (SkippedFile, HeldPhoto):
+            self._do(delete(table).where(lies_with(key, table.path)))
+
     def add_pending_removals(self, paths: Iterable[str]) -> None:
-        """Note files to delete; noting one twice is fine."""
+        """Note files and folders to delete, whatever their names; noting one twice is fine."""
         known = set(self.pending_removals())
-        values = [{"path": path} for path in sorted(set(paths) - known)]
+        values = [{"path": to_text(path)} for path in sorted(set(paths) - known)]
         if values:
             self._do(insert(PendingRemoval), values)
 
     def clear_pending_removals(self, paths: Iterable[str]) -> None:
         """Note that these files are gone."""
-        for chunk in chunks(paths):
+        for chunk in chunks(map(to_text, paths)):
             self._do(delete(PendingRemoval).where(PendingRemoval.path.in_(chunk)))
+
+    def hold_photos(self, paths: Collection[str]) -> None:
+        """Replace the photos that are missing since a loss that nobody has confirmed yet."""
+        self._do(delete(HeldPhoto))
+        if paths:
+            self._do(insert(HeldPhoto), [{"path": path} for path in sorted(paths)])
 
     def _touch(self, subject_id: int) -> None:
         self._do(

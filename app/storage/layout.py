@@ -17,6 +17,7 @@ from app.domain.errors import StorageError
 from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT, is_subject_name
 from app.storage.folders import ABSENT, Entry, list_folder, lstat
+from app.storage.path_text import is_text
 from app.storage.records import FileStamp
 
 MARKER: Final = ".facetwin-gallery"
@@ -30,6 +31,7 @@ _CAUSES: Final = {
     errno.EACCES: "its folder is not writable",
     errno.EPERM: "its folder is not writable",
     errno.EROFS: "its disk is read-only",
+    errno.ENOENT: "its folder is missing",
 }
 
 
@@ -52,24 +54,43 @@ class FolderLayout:
         return True
 
     def belongings_of(self, key: str) -> list[str]:
-        """Paths of all that has to go with a subject: everything in its folders, whatever it is.
+        """Paths of a subject's files and links, as far as they are text."""
+        found = self.everything_of(key)
+        return [path for path in found if is_text(path) and not is_folder_path(path)]
 
-        The subject `default` has no folder of its own; of it, only the photos in the root go.
+    def everything_of(self, key: str) -> list[str]:
+        """Paths of all that has to go with a subject; those of folders end with a slash.
+
+        That is its folder in every spelling, with everything in it, whatever it is and however it
+        is named, and what else in the root bears its name, as a link does. The subject `default`
+        has no folder of its own: of it, only the photos in the root go.
         """
         with file_errors("The subject's folder can't be read"):
+            entries = self._entries("")
             if key == DEFAULT_SUBJECT:
-                return [entry.name for entry in self._entries("") if is_photo(entry)]
-            found = (p for folder in self._folders_of(key) for p in self._inside(folder))
-            return [path for path in found if is_text(path)]
+                return [entry.name for entry in entries if is_photo(entry)]
+            own = [e for e in entries if _is_of(key, e.name) and not is_photo(e)]
+            found = (self._tree(e.name) if e.is_folder else [e.name] for e in own)
+            return [path for paths in found for path in paths]
 
-    def _inside(self, folder: str) -> Iterator[str]:
-        """Files and links in a folder and below; links are not followed."""
-        for entry in self._entries(folder):
-            path = join(folder, entry.name)
-            if entry.is_folder:
-                yield from self._inside(path)
-            else:
-                yield path
+    def _tree(self, folder: str) -> list[str]:
+        """A folder and all below it; links are not followed. A folder comes after its content."""
+        found, waiting = [], [folder]
+        while waiting:
+            folder = waiting.pop()
+            found.append(f"{folder}/")
+            for entry in self._entries_if_there(folder):
+                (waiting if entry.is_folder else found).append(join(folder, entry.name))
+        return found[::-1]
+
+    def _entries_if_there(self, folder: str) -> list[Entry]:
+        try:
+            return self._entries(folder)
+        except OSError as error:
+            if error.errno not in ABSENT:
+                raise
+            # Gone, or swapped for a link, since the folder around it was listed.
+            return []
 
     def folder_for(self, name: str) -> str:
         """The folder of a subject, relative to the root: an existing one in any spelling first."""
@@ -112,7 +133,7 @@ class FolderLayout:
     def _folders_of(self, key: str) -> list[str]:
         if key == DEFAULT_SUBJECT:
             return [""]
-        return [name for name in self._subject_folders() if name.casefold() == key]
+        return [name for name in self._subject_folders() if _is_of(key, name)]
 
 
 @contextmanager
@@ -141,10 +162,30 @@ def folder_problem(name: str) -> str | None:
 
 
 def is_photo(entry: Entry) -> bool:
-    """Whether the name and kind of a file are those of a photo; its name must be text."""
-    suffix = PurePosixPath(entry.name).suffix.lower()
-    hidden = entry.name.startswith(".")
-    return entry.is_file and not hidden and suffix in IMAGE_SUFFIXES and is_text(entry.name)
+    """Whether the name and kind of a file are those of a photo."""
+    return entry.is_file and has_photo_name(entry.name)
+
+
+def has_photo_name(name: str) -> bool:
+    """Whether a file of this name may be a photo; hidden ones are not."""
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_folder_path(path: str) -> bool:
+    """Whether a path is written as that of a folder."""
+    return path.endswith("/")
+
+
+def belongs_to(key: str, path: str) -> bool:
+    """Whether a path is, or lies in, something of a subject's name; of `default`, a root photo."""
+    top, inside, _ = path.partition("/")
+    if key == DEFAULT_SUBJECT:
+        return not inside and has_photo_name(top)
+    return _is_of(key, top)
+
+
+def _is_of(key: str, name: str) -> bool:
+    return is_subject_name(name) and name.casefold() == key
 
 
 def join(folder: str, name: str) -> str:
@@ -167,8 +208,3 @@ def draft_path(path: str) -> str:
 def stamp_of(status: os.stat_result) -> FileStamp:
     """Size and time of a file."""
     return FileStamp(status.st_size, status.st_mtime_ns)
-
-
-def is_text(name: str) -> bool:
-    """Names that are not UTF-8 can't be kept in the database."""
-    return not any(0xD800 <= ord(character) <= 0xDFFF for character in name)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy.orm import InstrumentedAttribute
 
+from app.domain.subjects import DEFAULT_SUBJECT
 from app.storage.repositories import chunks
 from app.storage.tables import Embedding, Image, SkippedFile
 
@@ -19,6 +21,17 @@ def fingerprints(connection: Connection, subject_id: int) -> list[str]:
     """Fingerprints under which a subject's images are embedded."""
     query = select(Embedding.fingerprint).join(Image).where(Image.subject_id == subject_id)
     return sorted(set(connection.scalars(query)))
+
+
+def lies_with(key: str, path: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Condition that a path lies in a subject's folder in any spelling; for `default`, the root.
+
+    It compares a part of the path, not a pattern: `%` and `_` may be part of a name.
+    """
+    if key == DEFAULT_SUBJECT:
+        return path.not_like("%/%")
+    folder = f"{key}/"
+    return func.lower(func.substr(path, 1, len(folder))) == folder
 
 
 def unusable_files(connection: Connection, paths: Iterable[str]) -> list[dict[str, Any]]:

@@ -1,17 +1,20 @@
 """Puts another form of a photo in its place: encrypted, under another key, or plain again.
 
 The new file is written under a hidden name, made durable and renamed over the old one, so that a
-crash leaves one or the other whole. The time of the old file is not kept: a backup that compares
-sizes and times must see that the file is another one.
+crash leaves one or the other whole. Nor is a file replaced that another program
+has open: a copy that stalls would write its rest into a file that has no name any more. The time of
+the old file is not kept: a backup that compares sizes and times must see that it is another one.
 """
 
 import os
 from contextlib import suppress
 
+from app.domain.errors import StorageError
 from app.storage.cipher import Cipher
 from app.storage.files import ReferenceFiles, write_durably
 from app.storage.folders import parent_of
 from app.storage.layout import draft_path, file_errors, stamp_of
+from app.storage.leases import unused
 from app.storage.records import FileStamp
 from app.storage.sealed_photo import HEADER_BYTES, seal, sealing_key
 
@@ -49,7 +52,7 @@ class PhotoRewriter:
             (any more), in which case it is left alone.
 
         Raises:
-            StorageError: If it can't be decrypted or written; then it is as it was.
+            StorageError: If it can't be decrypted or written, or is in use; then it is as it was.
         """
         with (
             file_errors("The photo can't be encrypted or decrypted in its place"),
@@ -77,12 +80,13 @@ class PhotoRewriter:
             os.unlink(draft, dir_fd=folder)
         try:
             stamp = write_durably(draft, data, folder=folder)
-            # A change that came since is the newer photo; it is taken up as such.
-            if _identity(folder, name) != before:
-                os.unlink(draft, dir_fd=folder)
-                return None
-            os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError:
+            with unused(folder, name):
+                # A change that came since is the newer photo; it is taken up as such.
+                if _identity(folder, name) != before:
+                    os.unlink(draft, dir_fd=folder)
+                    return None
+                os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except (OSError, StorageError):
             with suppress(OSError):
                 os.unlink(draft, dir_fd=folder)
             raise

@@ -97,13 +97,17 @@ class FolderImage:
 
 @dataclass(frozen=True, slots=True)
 class StoredReference:
-    """An image with its embedding, as it is read into memory."""
+    """An image with its embedding, as it is read into memory.
+
+    Attributes:
+        vector: None if it was damaged or altered; the photo may give it anew.
+    """
 
     subject_id: int
     image_id: str
     path: str
     created_at: str
-    vector: Floats
+    vector: Floats | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
-from app.domain.entities import FacePolicy
+from app.domain.entities import FacePolicy, Floats
 from app.storage.json_values import face_from_json, quality_from_json, reasons_from_json
+from app.storage.path_text import from_text
 from app.storage.records import (
     FileStamp,
     FolderImage,
@@ -21,12 +22,13 @@ from app.storage.records import (
 from app.storage.tables import (
     Embedding,
     GalleryState,
+    HeldPhoto,
     Image,
     PendingRemoval,
     SkippedFile,
     Subject,
 )
-from app.storage.vectors import VectorCodec
+from app.storage.vectors import DamagedError, VectorCodec
 
 _T = TypeVar("_T")
 _CHUNK: Final = 500
@@ -63,7 +65,7 @@ class GalleryReader:
         """Images of these subjects that are embedded under `fingerprint`, oldest first.
 
         Raises:
-            StorageError: If an embedding can't be decrypted.
+            StorageError: If the key of an embedding is not at hand.
         """
         columns = (
             Image.subject_id,
@@ -86,7 +88,7 @@ class GalleryReader:
                     row.image_id,
                     row.path,
                     row.created_at,
-                    self._codec.decode(row.vector, row.key_id, row.image_id, fingerprint),
+                    self._undamaged(row, fingerprint),
                 )
 
     def images(
@@ -101,14 +103,18 @@ class GalleryReader:
         )
         return [(_image(row), self._embedding(row, fingerprint)) for row in rows]
 
-    def folder_images(self, fingerprint: str, path: str | None = None) -> dict[str, FolderImage]:
-        """Every image by its path; or only the one of `path`."""
+    def folder_images(
+        self, fingerprint: str, paths: Iterable[str] | None = None
+    ) -> dict[str, FolderImage]:
+        """Every image by its path; or only those of `paths`, some hundreds at most."""
         query = (
             select(Image, Subject.name_key, Embedding.image_id.label("embedded"))
             .join(Subject, Subject.id == Image.subject_id)
             .outerjoin(Embedding, _embedded_under(fingerprint))
         )
-        rows = self._connection.execute(query if path is None else query.where(Image.path == path))
+        if paths is not None:
+            query = query.where(Image.path.in_(list(paths)))
+        rows = self._connection.execute(query)
         return {
             row.path: FolderImage(_image(row), row.name_key, row.embedded is not None)
             for row in rows
@@ -154,8 +160,18 @@ class GalleryReader:
         return set(self._connection.scalars(select(SkippedFile.path)))
 
     def pending_removals(self) -> list[str]:
-        """Paths of files whose rows are deleted already."""
-        return list(self._connection.scalars(select(PendingRemoval.path)))
+        """Paths of files whose rows are deleted already, and of their folders with a slash."""
+        return [from_text(text) for text in self._connection.scalars(select(PendingRemoval.path))]
+
+    def held_photos(self) -> frozenset[str]:
+        """Paths of photos that are missing since a loss that nobody has confirmed yet."""
+        return frozenset(self._connection.scalars(select(HeldPhoto.path)))
+
+    def _undamaged(self, row: Any, fingerprint: str) -> Floats | None:
+        try:
+            return self._codec.decode(row.vector, row.key_id, row.image_id, fingerprint)
+        except DamagedError:
+            return None
 
     def _embedding(self, row: Row[Any], fingerprint: str) -> StoredEmbedding | None:
         if row.vector is None:

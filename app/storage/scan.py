@@ -6,12 +6,15 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from app.domain.errors import StorageError
-from app.domain.images import IMAGE_SUFFIXES
+from app.domain.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT
 from app.storage.folders import ABSENT, opened_folder
-from app.storage.layout import MARKER, STAGED, folder_problem, is_text, join, stamp_of
+from app.storage.layout import MARKER, STAGED, folder_problem, join, stamp_of
+from app.storage.path_text import is_text, printable
 from app.storage.records import FileStamp
 
+_FOREIGN: Final = "Photos of this kind are not read. Save it as JPEG, PNG or WebP."
+_NESTED: Final = "Folders inside a person's folder are not looked into. Move the photos up."
 _UNNAMEABLE: Final = "The file's name is not valid text. Rename it."
 
 
@@ -106,8 +109,12 @@ def _look_into(root: Path, folder: str, finds: _Finds) -> None:
             elif entry.is_dir(follow_symlinks=False):
                 if not folder:
                     _note_folder(entry.name, finds)
-            elif PurePosixPath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                else:
+                    finds.refused.append((join(folder, printable(entry.name)), _NESTED))
+            elif (suffix := PurePosixPath(entry.name).suffix.lower()) in IMAGE_SUFFIXES:
                 _note_photo(folder, entry, finds)
+            elif suffix in FOREIGN_SUFFIXES:
+                finds.refused.append((join(folder, printable(entry.name)), _FOREIGN))
 
 
 def _note_hidden(folder: str, entry: os.DirEntry[str], finds: _Finds) -> None:
@@ -122,14 +129,14 @@ def _note_folder(name: str, finds: _Finds) -> None:
     if problem is None:
         finds.folders.append(name)
     else:
-        finds.refused.append((_printable(name), problem))
+        finds.refused.append((printable(name), problem))
 
 
 def _note_photo(folder: str, entry: os.DirEntry[str], finds: _Finds) -> None:
     if not entry.is_file(follow_symlinks=False):
         return
     if not is_text(entry.name):
-        finds.refused.append((join(folder, _printable(entry.name)), _UNNAMEABLE))
+        finds.refused.append((join(folder, printable(entry.name)), _UNNAMEABLE))
         return
     status = _status(entry)
     if status is not None:
@@ -143,7 +150,3 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
         return entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "replace")

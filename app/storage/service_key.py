@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,21 +14,48 @@ from app.storage.files import sync_folder
 from app.storage.layout import file_errors
 
 SERVICE_KEY_FILE: Final = "service.key"
+_LOST: Final = (
+    "The service's key {path} is gone, but the audit log and receipts were signed with it. Restore "
+    "it from a backup, or set FACETWIN_SERVICE_KEY to its content. If it is lost, `facetwin audit "
+    "renew-key` makes a new one; what the old one signed can then no longer be checked."
+)
 
 
-def service_key(folder: Path, configured: str | None) -> ServiceKey:
+def service_key(
+    folder: Path, configured: str | None, may_make: Callable[[], bool] = lambda: True
+) -> ServiceKey:
     """The key from the setting; else the one in `folder`, which is made if there is none.
 
+    Args:
+        folder: Of the application data.
+        configured: The setting.
+        may_make: Whether a new key is in order: nothing was signed with another one yet.
+
     Raises:
-        StorageError: If it is too short, or its file can't be read or written.
+        StorageError: If it is lost or too short, or its file can't be read or written.
     """
     if configured is not None:
         return _key(configured.encode(), "FACETWIN_SERVICE_KEY")
     path = folder / SERVICE_KEY_FILE
     with file_errors(f"The service's key {path} can't be read or made"):
         if not path.exists():
-            _make(path)
+            if not may_make():
+                raise StorageError(_LOST.format(path=path))
+            make_service_key(folder)
         return _key(path.read_bytes().strip(), str(path))
+
+
+def make_service_key(folder: Path) -> None:
+    """Make the key of `folder`, unless it has one.
+
+    Raises:
+        StorageError: If it can't be written.
+    """
+    path = folder / SERVICE_KEY_FILE
+    with file_errors(f"The service's key {path} can't be made"):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
 
 
 def _make(path: Path) -> None:

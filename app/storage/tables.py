@@ -88,6 +88,14 @@ class PendingRemoval(Base):
     path: Mapped[str] = mapped_column(String(512), primary_key=True)
 
 
+class HeldPhoto(Base):
+    """A photo that is missing since a loss too large to be believed; its reference is kept."""
+
+    __tablename__ = "held_photos"
+
+    path: Mapped[str] = mapped_column(String(512), primary_key=True)
+
+
 class GalleryState(Base):
     """One row. Each write transaction locks it first and adds one to `revision`.
 

@@ -8,7 +8,11 @@ from app.storage.json_values import vector_from_bytes, vector_to_bytes
 
 _CONTEXT: Final = "facetwin embedding"
 _UNREADABLE: Final = "An embedding can't be read. "
-_ADVICE: Final = " Restart the service, which computes it anew."
+_ADVICE: Final = " The next synchronisation computes it anew."
+
+
+class DamagedError(UndecryptableError):
+    """An embedding was damaged or altered; its key is at hand."""
 
 
 class VectorCodec:
@@ -36,10 +40,11 @@ class VectorCodec:
         """The inverse of `encode`.
 
         Raises:
-            UndecryptableError: If the key is not at hand, or the row was damaged or altered.
+            DamagedError: If the row was damaged or altered.
+            UndecryptableError: If the key is not at hand.
         """
         if key_id is None:
-            return vector_from_bytes(data)
+            return _plain(data)
         if self._cipher is None:
             raise UndecryptableError(_UNREADABLE + unknown_key(key_id).message)
         try:
@@ -47,8 +52,16 @@ class VectorCodec:
                 self._cipher.decrypt(key_id, data, _context(image_id, fingerprint))
             )
         except UndecryptableError as error:
-            advice = _ADVICE if key_id in self._cipher.key_ids else ""
-            raise UndecryptableError(_UNREADABLE + error.message + advice) from None
+            if key_id not in self._cipher.key_ids:
+                raise UndecryptableError(_UNREADABLE + error.message) from None
+            raise DamagedError(_UNREADABLE + error.message + _ADVICE) from None
+
+
+def _plain(data: bytes) -> Floats:
+    try:
+        return vector_from_bytes(data)
+    except ValueError:
+        raise DamagedError(_UNREADABLE + "A part of it is missing." + _ADVICE) from None
 
 
 def _context(image_id: str, fingerprint: str) -> bytes:

@@ -6,15 +6,15 @@ from tests.api.service import Service
 from tests.api.test_errors import check_problem
 from tests.dummy_pipeline import photo
 
-KEYS = {"api_keys": (SecretStr("first-key"), SecretStr("second-key"))}
+KEYS = {"api_keys": (SecretStr("first-key-of-two"), SecretStr("second-key-of-two"))}
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Authorization": "Bearer first-key"},
-        {"Authorization": "bearer second-key"},
-        {"X-API-Key": "second-key"},
+        {"Authorization": "Bearer first-key-of-two"},
+        {"Authorization": "bearer second-key-of-two"},
+        {"X-API-Key": "second-key-of-two"},
     ],
 )
 def test_a_configured_key_opens(settings: Settings, headers: dict[str, str]) -> None:
@@ -27,10 +27,10 @@ def test_a_configured_key_opens(settings: Settings, headers: dict[str, str]) -> 
     [
         {},
         {"X-API-Key": ""},
-        {"X-API-Key": "First-key"},
-        {"Authorization": "first-key"},
-        {"Authorization": "Basic first-key"},
-        {"Authorization": "Bearer first-keys"},
+        {"X-API-Key": "First-key-of-two"},
+        {"Authorization": "first-key-of-two"},
+        {"Authorization": "Basic first-key-of-two"},
+        {"Authorization": "Bearer first-key-of-two-s"},
     ],
 )
 @pytest.mark.parametrize("path", ["/subjects", "/metrics", "/docs", "/openapi.json", "/nowhere"])
@@ -50,9 +50,9 @@ def test_probes_of_orchestrators_need_no_key(settings: Settings) -> None:
 
 def test_both_headers_may_come_and_the_bearer_counts(settings: Settings) -> None:
     with Service(settings.model_copy(update=KEYS)) as service:
-        headers = {"Authorization": "Bearer wrong", "X-API-Key": "first-key"}
+        headers = {"Authorization": "Bearer wrong", "X-API-Key": "first-key-of-two"}
         check_problem(service.get("/subjects", headers=headers), "unauthorized")
-        headers = {"Authorization": "Basic wrong", "X-API-Key": "first-key"}
+        headers = {"Authorization": "Basic wrong", "X-API-Key": "first-key-of-two"}
         assert service.get("/subjects", headers=headers).status_code == 200
 
 
@@ -74,7 +74,7 @@ def test_detail_needs_a_key_where_strangers_may_call(settings: Settings) -> None
 
 def test_a_key_gives_detail(settings: Settings) -> None:
     keyed = settings.model_copy(update={"host": "0.0.0.0", **KEYS})
-    headers = {"X-API-Key": "first-key"}
+    headers = {"X-API-Key": "first-key-of-two"}
     with Service(keyed) as service:
         service.request(
             "POST", "/enroll", files={"files": ("a.jpg", photo("alice"))}, headers=headers
@@ -89,7 +89,20 @@ def test_a_key_gives_detail(settings: Settings) -> None:
     assert len(response.json()["references"]) == 1
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://service:81"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://service:81",
+        "http://[",
+        "http://127.0.0.1]",
+        "http://",
+        "://",
+        "127.0.0.1",
+        "http://[::1",
+    ],
+)
 def test_pages_of_other_sites_may_not_call_without_keys(service: Service, origin: str) -> None:
     headers = {"Origin": origin}
     response = service.request(
@@ -125,9 +138,9 @@ def test_without_keys_only_the_name_of_this_machine_is_answered(
 
 
 def test_with_a_key_any_name_is_answered(settings: Settings) -> None:
-    keyed = settings.model_copy(update={"api_keys": (SecretStr("right"),)})
+    keyed = settings.model_copy(update={"api_keys": (SecretStr("key-that-is-right"),)})
     with Service(keyed) as service:
-        headers = {"Host": "faces.example", "X-API-Key": "right"}
+        headers = {"Host": "faces.example", "X-API-Key": "key-that-is-right"}
         assert service.request("GET", "/subjects", headers=headers).status_code == 200
 
 
@@ -171,5 +184,8 @@ def test_settings_that_say_another_address_are_believed_over_the_socket(
         check_problem(service.get("/subjects"), "forbidden")
 
 
-def test_a_host_that_is_none_is_refused(service: Service) -> None:
-    check_problem(service.get("/subjects", headers={"Host": "[::1"}), "forbidden")
+@pytest.mark.parametrize("host", ["[::1", "[", "]", "127.0.0.1]", "[v1.a]", "::1", "/", "@", "a:b"])
+def test_a_host_that_is_none_is_refused(service: Service, host: str) -> None:
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    check_problem(service.get("/subjects", headers=headers), "forbidden")
+    check_problem(service.request("POST", "/verify", headers=headers), "forbidden")

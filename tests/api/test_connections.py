@@ -9,8 +9,9 @@ from time import monotonic, sleep
 
 import pytest
 
+from app.api.security_headers import STANDARD_HEADERS
 from tests.api.gated import wait_until
-from tests.api.process import ServerProcess, form, parse, read_all, running
+from tests.api.process import Answer, ServerProcess, form, parse, read_all, running
 from tests.dummy_pipeline import photo
 
 READ_TIMEOUT = 0.6
@@ -40,6 +41,7 @@ def test_a_head_that_stops_is_refused(server: ServerProcess, head: bytes) -> Non
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
     assert answer.json()["code"] == "request_timeout"
+    _check_headers_and_log(server, answer)
 
 
 def test_a_head_byte_by_byte_is_refused_all_the_same(server: ServerProcess) -> None:
@@ -143,6 +145,7 @@ def test_what_is_not_http_gets_a_problem(server: ServerProcess, request_bytes: b
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "invalid_request"
     assert "server" not in answer.headers
+    _check_headers_and_log(server, answer)
 
 
 def test_connections_over_the_limit_are_told_so(server: ServerProcess) -> None:
@@ -156,6 +159,7 @@ def test_connections_over_the_limit_are_told_so(server: ServerProcess) -> None:
         assert answer.status == 503
         assert answer.json()["code"] == "overloaded"
         assert answer.headers["retry-after"] == "1"
+        _check_headers_and_log(server, answer)
     finally:
         for client in clients:
             client.close()
@@ -179,6 +183,17 @@ def _send_forever(client: socket, data: bytes) -> None:
     while True:
         client.sendall(data)
         sleep(0.01)
+
+
+def _check_headers_and_log(server: ServerProcess, answer: Answer) -> None:
+    """What the server says without the application carries what the application's answers do."""
+    for name, value in STANDARD_HEADERS.items():
+        assert answer.headers[name.lower()] == value
+    request_id = answer.json()["request_id"]
+    assert answer.headers["x-request-id"] == request_id
+    line = json.loads(server.wait_for_log(rf"{{.*{request_id}.*}}")[0])
+    code = answer.json()["code"]
+    assert (line["message"], line["status"], line["problem"]) == ("refused", answer.status, code)
 
 
 def _is_well(server: ServerProcess) -> bool:

@@ -10,6 +10,7 @@ from tests.api.service import Service
 from tests.dummy_pipeline import photo
 
 ORIGIN = "https://app.example"
+KEY = "a-key-for-the-page"
 ALLOWED = "Access-Control-Allow-Origin"
 PREFLIGHT = {
     "Origin": ORIGIN,
@@ -20,7 +21,7 @@ PREFLIGHT = {
 
 @pytest.fixture
 def open_to_a_page(settings: Settings) -> Iterator[Service]:
-    update = {"api_keys": (SecretStr("key"),), "cors_origins": (ORIGIN,)}
+    update = {"api_keys": (SecretStr(KEY),), "cors_origins": (ORIGIN,)}
     with Service(settings.model_copy(update=update)) as service:
         yield service
 
@@ -56,8 +57,8 @@ def test_answers_and_refusals_can_be_read_by_the_page(open_to_a_page: Service) -
     origin = {"Origin": ORIGIN}
     responses = {
         401: open_to_a_page.get("/version", headers=origin),
-        200: open_to_a_page.get("/version", headers={**origin, "X-API-Key": "key"}),
-        404: open_to_a_page.get("/nowhere", headers={**origin, "X-API-Key": "key"}),
+        200: open_to_a_page.get("/version", headers={**origin, "X-API-Key": KEY}),
+        404: open_to_a_page.get("/nowhere", headers={**origin, "X-API-Key": KEY}),
     }
 
     for status, response in responses.items():
@@ -77,7 +78,7 @@ def test_a_page_can_read_that_it_calls_too_often(settings: Settings) -> None:
 
 
 def test_other_pages_get_no_permission(open_to_a_page: Service) -> None:
-    headers = {"Origin": "https://evil.example", "X-API-Key": "key"}
+    headers = {"Origin": "https://evil.example", "X-API-Key": KEY}
 
     assert ALLOWED not in open_to_a_page.get("/version", headers=headers).headers
 

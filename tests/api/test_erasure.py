@@ -52,9 +52,9 @@ def test_an_export_is_a_zip_file_of_all_that_is_stored(service: Service) -> None
 
 
 def test_the_log_knows_the_key_and_the_request(settings: Settings) -> None:
-    keyed = settings.model_copy(update={"api_keys": (SecretStr("admin-key"),)})
+    keyed = settings.model_copy(update={"api_keys": (SecretStr("key-of-the-administrator"),)})
     with Service(keyed) as service:
-        headers = {"X-API-Key": "admin-key", "X-Request-ID": "request-7"}
+        headers = {"X-API-Key": "key-of-the-administrator", "X-Request-ID": "request-7"}
         files = [("files", ("a.jpg", photo("alice")))]
         form = {"subject": "alice"}
         probe = {"file": ("p.jpg", photo("alice", 2))}

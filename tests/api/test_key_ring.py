@@ -248,7 +248,7 @@ def test_the_last_use_is_written_at_the_end(settings: Settings, tmp_path: Path) 
     assert listed.last_used_at
 
 
-@pytest.mark.parametrize("key", ["schlüssel", "钥匙"])
+@pytest.mark.parametrize("key", ["schlüssel-für-die-tür", "钥匙" * 8])
 def test_a_configured_key_may_be_any_text(settings: Settings, key: str) -> None:
     keyed = settings.model_copy(update={"api_keys": (SecretStr(key),)})
     with Service(keyed) as service:

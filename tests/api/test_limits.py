@@ -150,6 +150,35 @@ def test_a_form_that_ends_early_is_refused(service: Service) -> None:
     assert service.metric("facetwin_references") == 0
 
 
+@pytest.mark.parametrize("path", ["/enroll", "/verify", "/detect", "/compare"])
+def test_a_body_for_a_full_pool_is_not_read(
+    settings: Settings, pipeline: GatedPipeline, gated: Callable[[Settings], Runtime], path: str
+) -> None:
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(10):
+            read += 1
+            yield b"x"
+
+    settings = settings.model_copy(update={"inference_threads": 1, "queue_size": 1})
+    with Service(settings, gated) as service, ThreadPoolExecutor(2) as clients:
+        service.enroll(photo("alice"))
+        pipeline.gate.clear()
+        waiting = [clients.submit(service.verify, photo("alice", i)) for i in range(2)]
+        wait_until(lambda: service.state["pool"].in_flight == 2)
+        refused = service.request("POST", path, content=body())
+        pipeline.gate.set()
+
+        assert [each.result().status_code for each in waiting] == [200, 200]
+        assert service.verify(photo("alice", 3)).status_code == 200
+
+    check_problem(refused, "overloaded")
+    assert refused.headers["Retry-After"] == "1"
+    assert read == 0
+
+
 def test_all_bodies_together_are_bounded(
     settings: Settings, pipeline: GatedPipeline, gated: Callable[[Settings], Runtime]
 ) -> None:

@@ -8,12 +8,13 @@ from pydantic import SecretStr
 from app.settings import Settings
 from tests.api.service import Service
 from tests.api.test_errors import check_problem
+from tests.dummy_pipeline import photo
 
-KEY = {"X-API-Key": "key"}
+KEY = {"X-API-Key": "a-key-for-proxies"}
 
 
 def _service(settings: Settings, **update: Any) -> Service:
-    keyed = {"api_keys": (SecretStr("key"),), "rate_limit_per_address": 12}
+    keyed = {"api_keys": (SecretStr(KEY["X-API-Key"]),), "rate_limit_per_address": 12}
     return Service(settings.model_copy(update={**keyed, **update}))
 
 
@@ -65,19 +66,50 @@ def test_the_scheme_is_believed_from_a_proxy_only(
     assert ("Strict-Transport-Security" in response.headers) is told
 
 
-def test_without_keys_strangers_behind_a_proxy_are_no_locals(settings: Settings) -> None:
-    behind = settings.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
-    with Service(behind) as service:
-        stranger = service.get("/subjects", headers={"X-Forwarded-For": "198.51.100.1"})
-        local = service.get("/subjects", headers={"X-Forwarded-For": "127.0.0.1"})
+FORWARDING = [
+    {"X-Forwarded-For": "198.51.100.1"},
+    {"X-Forwarded-For": "unknown"},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"X-Forwarded-For": ""},
+    {"X-Forwarded-Host": "localhost"},
+    {"X-Forwarded-Proto": "https"},
+    {"X-Real-IP": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1"},
+    {"Via": "1.1 proxy"},
+]
 
-    check_problem(stranger, "forbidden")
-    assert local.status_code == 200
 
-
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_without_keys_a_forwarded_request_is_refused(service: Service, header: str) -> None:
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.1",), ("10.0.0.1",)])
+@pytest.mark.parametrize("headers", FORWARDING, ids=str)
+def test_without_keys_a_forwarded_request_is_refused(
+    settings: Settings, headers: dict[str, str], trusted: tuple[str, ...]
+) -> None:
     """nginx in front of 127.0.0.1:8000 sends the name of this machine as Host."""
-    body = check_problem(service.get("/subjects", headers={header: "127.0.0.1"}), "forbidden")
+    with Service(settings.model_copy(update={"trusted_proxies": trusted})) as service:
+        body = check_problem(service.get("/subjects", headers=headers), "forbidden")
+        assert service.get("/subjects").status_code == 200
 
     assert "FACETWIN_API_KEYS" in body["detail"]
+
+
+@pytest.mark.parametrize("peer", ["", "unknown", "192.0.2.1"])
+def test_without_keys_a_peer_that_is_not_surely_here_is_elsewhere(
+    service: Service, peer: str
+) -> None:
+    service.client_address = peer
+    check_problem(service.get("/subjects"), "forbidden")
+
+
+def test_by_consent_a_forwarded_request_is_a_strangers(settings: Settings) -> None:
+    update = {"trusted_proxies": ("127.0.0.1",), "allow_anonymous": True}
+    with Service(settings.model_copy(update=update)) as service:
+        service.enroll(photo("alice"))
+        response = service.request(
+            "POST",
+            "/verify",
+            files={"file": ("p.jpg", photo("alice", 2))},
+            data={"detail": "true"},
+            headers={"X-Forwarded-For": "unknown"},
+        )
+
+    check_problem(response, "forbidden")

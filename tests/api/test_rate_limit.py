@@ -10,6 +10,8 @@ from app.settings import Settings
 from tests.api.service import Service
 from tests.api.test_errors import check_problem
 
+RIGHT, OTHER = "the-right-key-of-two", "the-other-key-of-two"
+
 
 class Clock:
     now = 1000.0
@@ -105,7 +107,7 @@ def test_the_wait_is_told_in_whole_seconds(clock: Clock) -> None:
 
 
 def _service(settings: Settings, **update: Any) -> Service:
-    keys = (SecretStr("admin:right"), SecretStr("admin:other"))
+    keys = tuple(SecretStr(f"admin:{key}") for key in (RIGHT, OTHER))
     return Service(settings.model_copy(update={"api_keys": keys, **update}))
 
 
@@ -116,34 +118,40 @@ def _status(service: Service, key: str, address: str = "127.0.0.1") -> int:
 
 def test_a_key_is_limited_wherever_it_calls_from(settings: Settings) -> None:
     with _service(settings, rate_limit_per_key=12) as service:
-        statuses = [_status(service, "right", f"192.0.2.{i}") for i in range(3)]
-        refused = service.get("/version", headers={"X-API-Key": "right"})
+        statuses = [_status(service, RIGHT, f"192.0.2.{i}") for i in range(3)]
+        refused = service.get("/version", headers={"X-API-Key": RIGHT})
 
         assert statuses == [200, 200, 429]
         body = check_problem(refused, "rate_limited")
         assert int(refused.headers["Retry-After"]) == body["retry_after"] >= 1
-        assert _status(service, "other") == 200
+        assert _status(service, OTHER) == 200
 
 
 def test_an_address_is_limited_whatever_key_it_sends(settings: Settings) -> None:
     with _service(settings, rate_limit_per_address=12) as service:
-        assert [_status(service, key, "192.0.2.1") for key in ("right", "other")] == [200, 200]
-        assert _status(service, "right", "192.0.2.1") == 429
-        assert _status(service, "right", "192.0.2.2") == 200
+        assert [_status(service, key, "192.0.2.1") for key in (RIGHT, OTHER)] == [200, 200]
+        assert _status(service, RIGHT, "192.0.2.1") == 429
+        assert _status(service, RIGHT, "192.0.2.2") == 200
         assert service.get("/healthz").status_code == service.get("/readyz").status_code == 200
 
 
-def test_guessing_is_slowed_down_for_right_keys_too(settings: Settings) -> None:
+def test_guessing_is_slowed_down_and_right_keys_are_not(settings: Settings) -> None:
     with _service(settings, rate_limit_failures=12) as service:
         assert [_status(service, f"guess-{i}", "192.0.2.1") for i in range(2)] == [401, 401]
-        assert _status(service, "right", "192.0.2.1") == 429
-        assert _status(service, "right", "192.0.2.2") == 200
+        refused = service.get("/version", headers={"X-API-Key": "guess"})
+        keyless = service.get("/version")
+        assert _status(service, RIGHT, "192.0.2.1") == 200
+        assert _status(service, "guess-2", "192.0.2.2") == 401
         assert service.get("/healthz").status_code == 200
+
+    body = check_problem(refused, "rate_limited")
+    assert int(refused.headers["Retry-After"]) == body["retry_after"] >= 1
+    check_problem(keyless, "rate_limited")
 
 
 def test_right_keys_do_not_count_as_failures(settings: Settings) -> None:
     with _service(settings, rate_limit_failures=6) as service:
-        assert {_status(service, "right") for _ in range(10)} == {200}
+        assert {_status(service, RIGHT) for _ in range(10)} == {200}
 
 
 def test_without_keys_the_address_is_limited(settings: Settings) -> None:

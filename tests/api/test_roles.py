@@ -19,6 +19,7 @@ from tests.dummy_pipeline import photo
 VERIFY = {("POST", "/verify"), ("POST", "/compare"), ("POST", "/detect")}
 ENROLL = {("POST", "/enroll"), ("GET", "/subjects"), ("GET", "/subjects/{subject}")}
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
+KEYS = {role: f"key-of-role-{role.value}" for role in Role}
 ODD = [
     ("GET", "/verify"),
     ("PUT", "/verify"),
@@ -55,7 +56,7 @@ CALLS = _calls()
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    keys = tuple(SecretStr(f"{role.value}:{role.value}-key") for role in Role)
+    keys = tuple(SecretStr(f"{role.value}:{KEYS[role]}") for role in Role)
     settings = Settings(
         host="127.0.0.1",
         application_data_dir=tmp_path_factory.mktemp("roles"),
@@ -67,7 +68,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def _call(service: Service, method: str, path: str, role: Role | None) -> httpx.Response:
-    headers = {"X-API-Key": f"{role.value}-key"} if role else {}
+    headers = {"X-API-Key": KEYS[role]} if role else {}
     path = path.replace("{subject}", "alice").replace("{image_id}", "none")
     return service.request(method, path, headers=headers)
 
@@ -103,7 +104,7 @@ def test_a_role_may_do_what_it_is_for_and_nothing_else(
 def test_without_a_key_only_probes_of_orchestrators_are_answered(
     settings: Settings, method: str, path: str
 ) -> None:
-    keyed = settings.model_copy(update={"api_keys": (SecretStr("verify:key"),)})
+    keyed = settings.model_copy(update={"api_keys": (SecretStr(f"verify:{KEYS[Role.VERIFY]}"),)})
     with Service(keyed) as service:
         response = _call(service, method, path, None)
 
@@ -119,7 +120,9 @@ def test_it_is_decided_before_the_body_is_read(keyed: Service) -> None:
             read += 1
             yield b"x"
 
-    response = keyed.request("POST", "/enroll", content=body(), headers={"X-API-Key": "verify-key"})
+    response = keyed.request(
+        "POST", "/enroll", content=body(), headers={"X-API-Key": KEYS[Role.VERIFY]}
+    )
 
     check_problem(response, "forbidden")
     assert read == 0
@@ -133,14 +136,14 @@ def test_only_an_administrator_sees_the_scores_of_references(
         "POST",
         "/enroll",
         files={"files": ("a.jpg", photo("alice"))},
-        headers={"X-API-Key": "enroll-key"},
+        headers={"X-API-Key": KEYS[Role.ENROLL]},
     )
     response = keyed.request(
         "POST",
         "/verify",
         files={"file": ("p.jpg", photo("alice", 2))},
         data={"detail": "true"},
-        headers={"X-API-Key": f"{role}-key"},
+        headers={"X-API-Key": KEYS[Role(role)]},
     )
 
     assert response.status_code == status

@@ -11,7 +11,7 @@ import pytest
 from tests.api.process import running
 from tests.dummy_pipeline import STORED, DummyPipeline, photo
 
-ADMIN, VERIFY, WRONG = "admin-hush-7Jq2", "verify-hush-9Kx4", "wrong-hush-3Lz8"
+ADMIN, VERIFY, WRONG = "admin-hush-7Jq2-Vb1", "verify-hush-9Kx4-Wc5", "wrong-hush-3Lz8-Xd6"
 NAME, GHOST = "Zaphod-B", "Trillian.M"
 FILE = "holiday-in-rome.jpg"
 PHOTOS = [photo("zaphod", f"variant{i}") for i in range(3)]
@@ -74,10 +74,14 @@ def _live(client: httpx.Client, folder: Path, day: Day) -> None:
     )
     assert crash.json()["code"] == "internal_error"
 
-    for path in folder.rglob("*.jpg"):
+    photos = {path: path.read_bytes() for path in folder.rglob("*.jpg")}
+    for path in photos:
         path.unlink()
     gone = client.get(f"/subjects/{NAME}/images/{image_id}/content", headers=admin)
     assert gone.status_code >= 400
+    client.delete(f"/subjects/{NAME}/images/none", headers=admin)
+    for path, data in photos.items():
+        path.write_bytes(data)
     assert client.delete(f"/subjects/{NAME}", headers=admin).status_code == 200
     day.texts["metrics"] = client.get("/metrics", headers=admin).text
 

@@ -43,7 +43,7 @@ def test_every_answer_has_them(service: Service, method: str, path: str, status:
 
 
 def test_refusals_have_them_too(settings: Settings) -> None:
-    keyed = settings.model_copy(update={"api_keys": (SecretStr("key"),)})
+    keyed = settings.model_copy(update={"api_keys": (SecretStr("a-key-that-nobody-sends"),)})
     with Service(keyed) as service:
         unauthorized = service.get("/subjects")
         too_large = service.verify(b"x" * 300_000)

@@ -57,7 +57,7 @@ def test_a_revoked_key_is_none(reachable: Settings) -> None:
 
 
 def test_a_key_of_the_settings_opens_it(reachable: Settings) -> None:
-    keyed = reachable.model_copy(update={"api_keys": (SecretStr("verify:key"),)})
+    keyed = reachable.model_copy(update={"api_keys": (SecretStr("verify:a-key-for-the-door"),)})
     open_serving_runtime(keyed).close()
 
 
@@ -73,6 +73,19 @@ def test_consent_opens_it(reachable: Settings) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_loopback_needs_nothing(settings: Settings, host: str) -> None:
     open_serving_runtime(settings.model_copy(update={"host": host})).close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_proxy_in_front_needs_a_key_too(settings: Settings, host: str) -> None:
+    behind = settings.model_copy(update={"host": host, "trusted_proxies": ("127.0.0.1",)})
+    with pytest.raises(InvalidRequestError, match="FACETWIN_TRUSTED_PROXIES") as refused:
+        open_serving_runtime(behind)
+    for way in ("FACETWIN_API_KEYS", "facetwin keys create --role", "FACETWIN_ALLOW_ANONYMOUS=1"):
+        assert way in refused.value.message
+
+    open_serving_runtime(behind.model_copy(update={"allow_anonymous": True})).close()
+    _make_key(behind)
+    open_serving_runtime(behind).close()
 
 
 def test_the_command_line_needs_no_key(reachable: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -69,7 +69,11 @@ class _Answers:
         self.sent.append(message)
 
 
-def _run(app: Callable[[Scope, Receive, Send], Any], **update: float) -> list[Message]:
+def _run(
+    app: Callable[[Scope, Receive, Send], Any],
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    **update: float,
+) -> list[Message]:
     """One request through the middleware; its body is complete."""
     answers = _Answers()
 
@@ -78,7 +82,7 @@ def _run(app: Callable[[Scope, Receive, Send], Any], **update: float) -> list[Me
 
     async def call() -> None:
         limited = TimeLimitMiddleware(app, Settings().model_copy(update=update))
-        await limited(dict(SCOPE), receive, answers)
+        await limited({**SCOPE, "headers": headers}, receive, answers)
         await asyncio.sleep(0.05)
 
     asyncio.run(call())
@@ -108,12 +112,24 @@ def test_an_answer_that_has_begun_is_left_incomplete() -> None:
     assert _run(app, request_timeout=0.05) == [START]
 
 
-def test_a_body_that_is_not_there_in_time_is_the_clients_fault() -> None:
+@pytest.mark.parametrize("header", [(b"content-length", b"10"), (b"transfer-encoding", b"chunked")])
+def test_a_body_that_is_not_there_in_time_is_the_clients_fault(
+    header: tuple[bytes, bytes],
+) -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         await asyncio.sleep(30)
 
     with pytest.raises(RequestTimeoutError):
-        _run(app, request_timeout=0.05)
+        _run(app, [header], request_timeout=0.05)
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")]])
+def test_a_request_without_a_body_is_complete(headers: list[tuple[bytes, bytes]]) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.sleep(30)
+
+    with pytest.raises(DeadlineExceededError):
+        _run(app, headers, request_timeout=0.05)
 
 
 def test_after_the_body_a_client_may_be_silent() -> None:

@@ -48,7 +48,7 @@ def test_the_log_tells_of_commands_and_is_unbroken(
     assert (code, report["ok"], report["entries"]) == (0, True, 2)
     assert report["head"] == log["entries"][-1]["hash"]
     assert run(["audit", "verify", "--contains", report["head"]]) == 0
-    assert run(["audit", "verify", "--contains", "0" * 64]) == 3
+    assert run(["audit", "verify", "--contains", "f" * 64]) == 3
 
     with closing(sqlite3.connect(application_data / "facetwin.sqlite")) as other, other:
         other.execute("DROP TRIGGER audit_log_is_never_changed")
@@ -76,6 +76,32 @@ def test_a_receipt_is_kept_and_can_be_checked_later(
     deleted["receipt"]["removed"]["files"] = 0
     kept.write_text(json.dumps(deleted), "utf-8")
     assert answer(capsys, "audit", "receipt", str(kept)) == (3, {"genuine": False})
+
+
+def test_a_lost_service_key_is_not_replaced_unasked(
+    capsys: pytest.CaptureFixture[str], application_data: Path
+) -> None:
+    run(["enroll", ASTRONAUT, "--subject", "Eileen"])
+    key = application_data / "service.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    secret = key.read_bytes()
+    key.unlink()
+    assert run(["audit", "verify"]) == 3
+    assert "renew-key" in capsys.readouterr().err
+    assert not key.exists()
+    assert run(["audit", "renew-key"]) == 0
+    code, report = answer(capsys, "audit", "verify")
+    assert (code, "another service key" in report["problem"]) == (3, True)
+    key.write_bytes(secret)
+    assert run(["audit", "verify"]) == 0
+
+
+def test_keys_can_be_made_on_a_fresh_machine(
+    application_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACETWIN_DATABASE_URL", f"sqlite:///{tmp_path}/elsewhere.sqlite")
+    assert run(["keys", "create", "--role", "verify", "--name", "door"]) == 0
+    assert (application_data / "service.key").exists()
 
 
 @pytest.mark.parametrize("content", ["no json", "[]", "3"])

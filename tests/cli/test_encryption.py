@@ -13,7 +13,7 @@ from app.runtime import serving_lock
 from app.settings import Settings
 from app.storage.cipher import read_cipher
 from tests.dummy_pipeline import photo
-from tests.services.world import World
+from tests.services.world import SERVICE_SECRET, World
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FACETWIN_APPLICATION_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("FACETWIN_MODEL_DIR", str(tmp_path / "no-model"))
+    monkeypatch.setenv("FACETWIN_SERVICE_KEY", SERVICE_SECRET)
     world = World(tmp_path)
     session = world.open()
     session.enroll("alice", photo("alice"), photo("alice", 1))

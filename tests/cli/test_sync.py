@@ -57,4 +57,4 @@ def test_without_its_disk_a_command_can_verify_but_not_enroll(
         ["subjects", "delete", "default", "--yes"],
     ):
         assert run(command) == 3
-        assert "carries no marker" in capsys.readouterr().err
+        assert "its folder is missing" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from app.domain.errors import (
     SubjectNotFoundError,
 )
 from app.services.audit import AuditLog
+from tests.api.gated import wait_until
 from tests.dummy_pipeline import photo
 from tests.services.world import OPTIONS, SERVICE_KEY, Session, World
 
@@ -116,15 +117,46 @@ def test_entries_wait_while_the_database_cannot_be_written(session: Session) -> 
         session.verify("anna", photo("anna", 2))
         with pytest.raises(StorageError):
             session.audit.flush()
-        failed = session.audit.failing
-    assert failed
+        problems = session.gallery.health().degraded
+    assert [(problem.code.value, "1 entries" in problem.message) for problem in problems] == [
+        ("audit_failing", True)
+    ]
     session.audit.flush()
-    assert not session.audit.failing
+    assert session.gallery.health().degraded == ()
     assert essence(session) == [("enroll", "enrolled"), ("verify", "match")]
 
 
 def _locked(*_: object) -> None:
     raise OperationalError("INSERT", {}, sqlite3.OperationalError("locked"))
+
+
+def test_an_error_nobody_foresaw_loses_nothing_and_does_not_end_the_thread(
+    session: Session,
+) -> None:
+    session.enroll("anna", photo("anna"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.services.audit.AuditRows.append", _crash)
+        session.verify("anna", photo("anna", 2))
+        wait_until(lambda: session.audit.failing)
+    wait_until(lambda: not session.audit.failing)
+    assert essence(session) == [("enroll", "enrolled"), ("verify", "match")]
+
+
+def _crash(*_: object) -> None:
+    raise UnicodeEncodeError("utf-8", "", 0, 1, "a fault")
+
+
+def test_a_flush_waits_for_the_batch_that_is_on_its_way(session: Session) -> None:
+    session.enroll("anna", photo("anna"))
+    with session.database.write_apart():
+        session.verify("anna", photo("anna", 2))
+        wait_until(lambda: not session.audit.waiting)
+        flush = Thread(target=session.audit.flush)
+        flush.start()
+        flush.join(0.1)
+        assert flush.is_alive()
+    flush.join()
+    assert essence(session) == [("enroll", "enrolled"), ("verify", "match")]
 
 
 def test_the_queue_is_bounded(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ EVE = [photo("eve", i) for i in range(5)]
 
 
 def run(
-    readers: list[Callable[[], None]], writers: list[Callable[[], None]], seconds: float = 60
+    readers: list[Callable[[], None]], writers: list[Callable[[], None]], seconds: float = 600
 ) -> None:
     """Repeat the readers, each in its thread, until all writers are done."""
     done = Event()

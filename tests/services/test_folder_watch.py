@@ -15,6 +15,7 @@ from app.services.folder_watch import FolderWatch
 from app.services.gallery import Gallery, GalleryHealth
 from app.services.gallery_health import sync_failed
 from app.storage.database import Database
+from app.storage.files import ReferenceFiles
 from tests.dummy_pipeline import DummyPipeline, photo
 from tests.services.world import Session, World
 
@@ -86,7 +87,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 def test_photos_come_and_go_while_it_runs(world: World, session: Session) -> None:
     session.gallery.sync()
-    with watching(session.gallery):
+    with watching(session.gallery) as watch:
         world.put("alice/a.jpg", photo("alice"))
         world.put("alice/b.jpg", photo("alice", 1))
         world.put("alice/none.jpg", photo("alice", faces=0))
@@ -94,8 +95,7 @@ def test_photos_come_and_go_while_it_runs(world: World, session: Session) -> Non
         eventually(lambda: len(session.gallery.health().report.skipped) == 1)
         (world.images / "alice" / "a.jpg").unlink()
         eventually(lambda: session.gallery.reference_count() == 1)
-    world.put("alice/late.jpg", photo("alice", 2))
-    assert session.gallery.reference_count() == 1
+    assert not watch._thread.is_alive()
 
 
 def test_a_look_at_which_nothing_changed_costs_a_listing(world: World, session: Session) -> None:
@@ -178,6 +178,47 @@ def test_the_pause_grows_with_the_time_that_listing_takes() -> None:
     with watching(slow), watching(quick):
         eventually(lambda: quick.looks > 20)
         assert slow.looks == 1
+
+
+def test_one_slow_listing_does_not_end_the_following(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.folder_watch._MAX_PAUSE_SECONDS", SOON)
+    slow = Looks(1e6)
+    with watching(slow):
+        eventually(lambda: slow.looks > 5)
+
+
+def test_an_error_that_came_late_is_followed_by_a_look_as_soon_as_any() -> None:
+    class Late(Looks):
+        def look(self, stopping: Callable[[], bool]) -> float:
+            Event().wait(0.1)
+            return super().look(stopping)
+
+    looks = Late(StorageError("The database is locked."))
+    watch = FolderWatch(looks, SOON)
+    assert watch._look() == 0.0
+
+
+def test_only_the_listing_counts(
+    world: World, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.gallery.sync()
+    world.put("alice/a.jpg", photo("alice"))
+    passed = [0.0]
+    monkeypatch.setattr("app.services.gallery_sync.time.perf_counter", lambda: passed[0])
+    scan, write = ReferenceFiles.scan, Database.write
+
+    def listing(files: ReferenceFiles) -> Any:
+        passed[0] += 1
+        return scan(files)
+
+    def waiting(database: Database) -> Any:
+        passed[0] += 100
+        return write(database)
+
+    monkeypatch.setattr(ReferenceFiles, "scan", listing)
+    monkeypatch.setattr(Database, "write", waiting)
+    assert session.gallery.look(never) == 1.0
+    assert session.gallery.reference_count() == 1
 
 
 def test_failures_are_logged_once_and_end_nothing(caplog: pytest.LogCaptureFixture) -> None:

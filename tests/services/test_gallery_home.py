@@ -11,6 +11,7 @@ import pytest
 
 from app.domain.errors import StorageError
 from app.services.gallery import Gallery
+from app.services.settling import Clock
 from app.storage.layout import MARKER
 from app.storage.scan import FolderScan
 from tests.dummy_pipeline import photo
@@ -312,3 +313,176 @@ def test_a_root_that_cannot_be_read_is_reported(
         still_there(session)
     session.gallery.look(lambda: False)
     assert codes(session.gallery) == []
+
+
+def ten(world: World) -> Session:
+    """Ten references; the first six of their photos are gone."""
+    for i in range(10):
+        world.put(f"alice/{i}.jpg", photo("alice", i))
+    session = world.open()
+    session.gallery.sync()
+    (world.root / "away").mkdir()
+    for i in range(6):
+        (world.images / "alice" / f"{i}.jpg").rename(world.root / "away" / f"{i}.jpg")
+    return session
+
+
+def put_back(world: World, i: int) -> None:
+    (world.root / "away" / f"{i}.jpg").rename(world.images / "alice" / f"{i}.jpg")
+
+
+def test_photos_may_be_put_back_one_by_one(world: World) -> None:
+    session = ten(world)
+    session.gallery.sync()
+    for i in range(6):
+        assert codes(session.gallery) == ["files_missing"]
+        put_back(world, i)
+        assert session.gallery.look(lambda: False) >= 0
+        assert session.gallery.reference_count() == 10
+        # Neither a restart nor a command beside the server forgets it.
+        assert world.open().gallery.sync().removed == 0
+    assert codes(session.gallery) == []
+    assert world.rows("held_photos") == []
+    # From now on a removal is one again.
+    (world.images / "alice" / "0.jpg").unlink()
+    assert session.gallery.sync().removed == 1
+
+
+def test_a_foreign_folder_that_becomes_the_right_one_in_parts(world: World) -> None:
+    session = ten(world)
+    marker = world.images / MARKER
+    marker.rename(world.root / "marker")
+    session.gallery.sync()
+    assert codes(session.gallery) == ["images_folder_foreign"]
+    (world.root / "marker").rename(marker)
+    put_back(world, 0)
+    put_back(world, 1)
+    assert session.gallery.sync().removed == 0
+    assert codes(session.gallery) == ["files_missing"]
+
+
+def test_the_loss_is_held_while_a_first_look_waits(world: World) -> None:
+    ten(world)
+
+    def meanwhile(_: float) -> None:
+        put_back(world, 0)
+        put_back(world, 1)
+
+    session = world.open(settle_seconds=2.0, clock=Clock(sleep=meanwhile))
+    world.put("alice/new.jpg", photo("alice", "new"))
+    assert session.gallery.sync().removed == 0
+    assert codes(session.gallery) == ["files_missing"]
+
+
+def test_enrolling_does_not_outvote_what_is_missing(world: World, session: Session) -> None:
+    fill(world, session)
+    for path in world.files()[:3]:
+        (world.images / path).unlink()
+    session.gallery.sync()
+    session.enroll("carol", *(photo("carol", i) for i in range(9)))
+    assert session.gallery.sync().removed == 0
+    assert codes(session.gallery) == ["files_missing"]
+    assert session.gallery.reference_count() == 13
+    # What goes meanwhile is held with it.
+    (world.images / world.files()[-1]).unlink()
+    assert session.gallery.sync().removed == 0
+    assert world.open().gallery.sync(accept_removals=True).removed == 4
+    session.gallery.look(lambda: False)
+    assert (codes(session.gallery), session.gallery.reference_count()) == ([], 9)
+
+
+def test_an_unreadable_folder_does_not_end_the_holding(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = ten(world)
+    session.gallery.sync()
+    original = os.open
+
+    def refuse(path: str, *arguments: Any, **options: Any) -> int:
+        if path == "alice":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        session.gallery.sync()
+    put_back(world, 0)
+    assert session.gallery.sync().removed == 0
+    assert codes(session.gallery) == ["files_missing"]
+
+
+def test_more_than_half_in_steps_is_held(world: World, session: Session) -> None:
+    for i in range(10):
+        world.put(f"alice/{i}.jpg", photo("alice", i))
+    session.gallery.sync()
+    for i in range(5):
+        (world.images / "alice" / f"{i}.jpg").unlink()
+    assert session.gallery.sync().removed == 5
+    (world.images / "alice" / "5.jpg").unlink()
+    assert session.gallery.sync().removed == 0
+    assert codes(session.gallery) == ["files_missing"]
+
+
+def test_nobody_is_deleted_whose_photos_are_elsewhere(world: World, session: Session) -> None:
+    for name in ("p0", "p1", "p2"):
+        world.put(f"{name}/a.jpg", photo(name))
+    session.gallery.sync()
+    away = world.root / "away"
+    away.mkdir()
+    for name in ("p0", "p1"):
+        (world.images / name / "a.jpg").rename(away / f"{name}.jpg")
+    image_id = session.gallery.references("p0")[1][0].image_id
+    for _ in range(2):  # before the look that notices, and after it
+        revision = session.database.revision()
+        for delete in (
+            lambda: session.gallery.delete_subject("p0"),
+            lambda: session.gallery.delete_image("p0", image_id),
+        ):
+            with pytest.raises(StorageError, match="--accept-removals"):
+                delete()
+        assert session.database.revision() == revision
+        session.gallery.sync()
+    assert codes(session.gallery) == ["files_missing"]
+    assert session.gallery.delete_subject("p2").removed.files == 1
+    for name in ("p0", "p1"):
+        (away / f"{name}.jpg").rename(world.images / name / "a.jpg")
+    assert session.gallery.delete_subject("p0").removed.references == 1
+    session.gallery.sync()
+    assert [s.subject for s in session.gallery.subjects()] == ["p1"]
+
+
+def test_many_removals_let_others_write_in_between(
+    world: World, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(10):
+        world.put(f"{'ab'[i % 2]}/{i}.jpg", photo("alice", i))
+    session.gallery.sync()
+    for i in range(0, 10, 2):
+        (world.images / "a" / f"{i}.jpg").unlink()
+    (world.images / "a").rmdir()
+    monkeypatch.setattr("app.services.sync_rows._BATCH", 2)
+    revision = session.database.revision()
+    assert session.gallery.sync().removed == 5
+    assert session.database.revision() == revision + 3
+    assert [s.subject for s in session.gallery.subjects()] == ["b"]
+    assert session.audit.verify().ok
+
+
+def test_a_loss_that_another_process_holds_is_not_removed(
+    world: World, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, session)
+    (world.images / "alice" / "a.jpg").unlink()
+    judge = session.gallery._folder._trust.judge
+
+    def judge_while_others_hold(*arguments: Any, **options: Any) -> object:
+        verdict = judge(*arguments, **options)
+        with session.database.write() as rows:
+            rows.hold_photos(["alice/a.jpg"])
+        return verdict
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.gallery._folder._trust, "judge", judge_while_others_hold)
+        assert session.gallery.sync().removed == 0
+    assert session.gallery.sync().removed == 0
+    assert codes(session.gallery) == ["files_missing"]

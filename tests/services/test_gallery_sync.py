@@ -49,7 +49,7 @@ def test_what_is_not_a_photo_is_ignored(world: World, session: Session) -> None:
     (world.images / "alice" / "link.jpg").symlink_to(outside / "a.jpg")
     report = session.gallery.sync()
     assert counts(report) == (0, 0, 0, 0)
-    assert report.skipped == ()
+    assert [file.path for file in report.skipped] == ["alice/deep"]
     assert session.gallery.subjects() == []
 
 
@@ -272,3 +272,16 @@ def test_the_face_policy_holds_for_folder_photos_too(world: World) -> None:
     )
     (skipped,) = single.sync().skipped
     assert [reason.code for reason in skipped.reasons] == [ReasonCode.MULTIPLE_FACES]
+
+
+def test_what_is_passed_over_is_named(world: World, session: Session) -> None:
+    world.put("alice/phone.HEIC", b"heic")
+    world.put("alice/2024/nested.jpg", photo("alice"))
+    world.put("alice/notes.txt", b"text")
+    world.put("alice/good.jpg", photo("alice", 1))
+    report = session.gallery.sync()
+    assert {file.path: file.reasons[0].message.split(".")[0] for file in report.skipped} == {
+        "alice/phone.HEIC": "Photos of this kind are not read",
+        "alice/2024": "Folders inside a person's folder are not looked into",
+    }
+    assert session.gallery.references("alice")[0] == "alice"

@@ -1,10 +1,12 @@
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import app.services.housekeeping as module
 from app.services.audit import AuditLog
 from app.services.housekeeping import Housekeeping
+from tests.dummy_pipeline import photo
 from tests.services.world import Session
 
 
@@ -57,11 +59,31 @@ def test_a_clock_that_steps_does_not_cost_entries(
     assert calls == [30]
 
 
+def test_a_clock_that_was_wrong_since_the_start_does_not_cost_all_entries_in_an_hour(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.enroll("anna", photo("anna"))
+    clock = _Time()
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(module, "datetime", _NextCentury)
+    keeping = Housekeeping(session.database, session.audit, 30)
+    clock.passed = 3700
+    keeping.tidy()
+    assert [entry.action for entry in session.audit.tail(10)] == ["enroll"]
+
+
+class _NextCentury(datetime):
+    @classmethod
+    def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+        return datetime.now(UTC) + timedelta(days=36_500)
+
+
 def test_the_log_is_emptied_when_a_deletion_could_not(session: Session) -> None:
     keeping = Housekeeping(session.database, session.audit, 0)
-    session.database.has_traces = True
+    session.enroll("anna", photo("anna"))
+    assert session.database.log_bytes > 0
     keeping.tidy()
-    assert not session.database.has_traces
+    assert session.database.log_bytes == 0
 
 
 def test_it_stops_at_once(session: Session) -> None:

@@ -200,3 +200,62 @@ def test_a_vanished_photo_goes_after_a_moment(world: World, time: Time) -> None:
     assert session.gallery.sync().removed == 0
     time.passed += 2
     assert session.gallery.sync().removed == 1
+
+
+def test_the_first_look_gives_a_vanished_photo_a_moment_too(world: World, time: Time) -> None:
+    for i in range(3):
+        world.put(f"alice/{i}.jpg", photo("alice", i))
+    opened(world, time)
+    for i in range(2):
+        (world.images / "alice" / f"{i}.jpg").unlink()
+    # One is being replaced by an editor at this moment.
+    time.meanwhile = lambda: world.put("alice/0.jpg", photo("alice", 0))
+    command = world.open(settle_seconds=2.0, clock=time.clock())
+    assert command.gallery.sync().removed == 1
+    assert time.waits == [2.0]
+    assert command.gallery.reference_count() == 3
+
+
+def test_a_steady_trickle_of_removals_takes_effect(world: World, time: Time) -> None:
+    for i in range(39):
+        world.put(f"alice/{i}.jpg", photo("alice", i))
+    session = opened(world, time)
+    for i in range(30):
+        (world.images / "alice" / f"{i}.jpg").unlink()
+        session.gallery.sync()
+        # A small share goes within moments, whatever else goes on.
+        assert session.gallery.reference_count() <= 40 - min(i, 3)
+        time.passed += 7
+        assert session.gallery.health().degraded == ()
+    session.gallery.sync()
+    assert session.gallery.reference_count() == 10
+
+
+def test_a_trickle_without_a_pause_is_late_but_believed(world: World, time: Time) -> None:
+    for i in range(199):
+        world.put(f"alice/{i}.jpg", photo("alice", i))
+    session = opened(world, time)
+    for i in range(100):
+        (world.images / "alice" / f"{i}.jpg").unlink()
+        time.passed += 1.5
+        session.gallery.sync()
+    assert session.gallery.health().degraded == ()
+    assert session.gallery.reference_count() <= 200 - 100 + 41
+    time.passed += 2
+    session.gallery.sync()
+    assert session.gallery.reference_count() == 100
+
+
+def test_a_disk_that_drops_its_files_over_seconds_is_no_removal(world: World, time: Time) -> None:
+    for i in range(39):
+        world.put(f"alice/{i}.jpg", photo("alice", i))
+    session = opened(world, time)
+    for i in range(30):
+        (world.images / "alice" / f"{i}.jpg").unlink()
+        session.gallery.sync()
+        time.passed += 1
+    time.passed += 600
+    session.gallery.sync()
+    assert [p.code for p in session.gallery.health().degraded] == ["files_missing"]
+    # No more than a tenth was believed before there was a loss to be seen.
+    assert session.gallery.reference_count() >= 36

@@ -286,3 +286,100 @@ def test_a_new_bundle_does_not_wait_for_old_photos_to_settle(world: World) -> No
     session = world.open(NEW, settle_seconds=3600.0)
     assert session.gallery.sync().embedded == 1
     assert session.pipeline.analyze(photo("alice"), FacePolicy.PROMINENT).faces == 1
+
+
+def test_a_replaced_photo_that_can_not_be_looked_at_keeps_no_reference(world: World) -> None:
+    class Fragile(DummyPipeline):
+        def analyze(self, data: bytes, *arguments: Any) -> Any:
+            if b"poison" in data:
+                raise ZeroDivisionError
+            return super().analyze(data, *arguments)
+
+    session = world.open(Fragile())
+    world.put("alice/huge.jpg", photo("alice"))
+    world.put("alice/poison.jpg", photo("alice", 1))
+    session.gallery.sync()
+    world.put("alice/huge.jpg", b"x" * 30_000_000)
+    world.put("alice/poison.jpg", b"poison")
+    report = session.gallery.sync()
+    assert (report.removed, len(report.skipped)) == (2, 2)
+    assert session.gallery.reference_count() == 0
+
+
+def test_a_photo_that_the_model_fails_on_keeps_its_reference_while_it_stays(world: World) -> None:
+    class Failing(DummyPipeline):
+        def analyze(self, *_: Any) -> Any:
+            raise ZeroDivisionError
+
+    world.put("alice/a.jpg", photo("alice"))
+    world.open().gallery.sync()
+    _, report = world.restart(Failing(fingerprint="e" * 64))
+    assert (report.removed, len(world.rows("images"))) == (0, 1)
+
+
+def test_photos_that_swap_their_names_stay_references(world: World, session: Session) -> None:
+    a, b = (world.put(f"alice/{name}.jpg", photo("alice", name)) for name in "ab")
+    session.gallery.sync()
+    swap = a.with_name("swap.tmp")
+    a.rename(swap)
+    b.rename(a)
+    swap.rename(b)
+    os.utime(a, (1, 1))
+    os.utime(b, (2, 2))
+    session.gallery.sync()
+    assert session.gallery.sync().unchanged == 2
+    assert session.gallery.health().report.skipped == ()
+    # A copy is still none, also where the photo that it repeats was touched.
+    world.put("alice/copy.jpg", a.read_bytes())
+    session.gallery.sync()
+    os.utime(a, (3, 3))
+    session.gallery.sync()
+    assert session.gallery.reference_count() == 2
+
+
+def test_one_photo_that_gets_no_name_holds_up_no_other(
+    world: World, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.enroll("alice", photo("alice"))
+    session.enroll("bob", photo("bob"))
+    for path in world.files():
+        place = world.images / path
+        place.rename(place.with_name(f".incoming-{place.name}"))
+    world.close()
+    replace = os.replace
+    stuck = world.files()[0].replace(".incoming-", "")
+
+    def refuse(source: Any, target: Any, **options: Any) -> None:
+        if target == Path(stuck).name:
+            raise PermissionError(1, "Operation not permitted")
+        replace(source, target, **options)
+
+    session = world.open()
+    world.put("carol/c.jpg", photo("carol"))
+    monkeypatch.setattr("app.services.gallery_sync.RETRY_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        report = session.gallery.sync()
+        assert [file.path for file in report.skipped] == [stuck]
+        assert session.gallery.reference_count() == 3
+        session.gallery.look(lambda: False)
+        assert len(session.gallery.health().report.skipped) == 1
+    session.gallery.look(lambda: False)
+    assert session.gallery.health().report.skipped == ()
+    assert not [path for path in world.files() if ".incoming-" in path]
+
+
+def test_a_staged_photo_on_a_read_only_disk_is_tried_again(
+    world: World, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.enroll("alice", photo("alice"))
+    (path,) = world.files()
+    place = world.images / path
+    place.rename(place.with_name(f".incoming-{place.name}"))
+    monkeypatch.setattr("app.services.gallery_sync.RETRY_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("app.storage.home.GalleryHome.is_writable", lambda _: False)
+        session.gallery.look(lambda: False)
+        assert not place.exists()
+    session.gallery.look(lambda: False)
+    assert place.exists()

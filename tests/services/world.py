@@ -20,7 +20,8 @@ from app.storage.home import GalleryHome
 from app.storage.layout import MARKER
 from tests.dummy_pipeline import DummyPipeline
 
-SERVICE_KEY = ServiceKey(b"a service key for tests only, 32+")
+SERVICE_SECRET = "a service key for tests only, 32+"
+SERVICE_KEY = ServiceKey(SERVICE_SECRET.encode())
 OPTIONS = VerifyOptions(max_fmr=0.001)
 
 

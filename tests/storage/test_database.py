@@ -154,3 +154,17 @@ def test_a_folder_with_odd_characters_is_fine(tmp_path: Path) -> None:
     with opened(tmp_path / "50 % süß" / "x.sqlite") as database:
         database.migrate()
         assert database.revision() == 0
+
+
+def test_damage_that_nobody_reads_is_found_at_the_start(path: Path, database: Database) -> None:
+    with database.write() as rows:
+        for i in range(500):
+            rows.add_subject(f"Person{i}", f"person{i}", "now")
+    database.check()
+    database.close()
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096] = bytes(range(256)) * 16
+    path.write_bytes(data)
+    with pytest.raises(StorageError, match="damaged"):
+        database.check()

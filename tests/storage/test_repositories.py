@@ -42,7 +42,7 @@ def test_references_are_those_of_one_fingerprint_oldest_first(database: Database
         alice = filled(rows)
     with database.read() as reader:
         old = list(reader.references(OLD, [alice]))
-        assert [(r.image_id, r.vector.tolist()) for r in old] == [
+        assert [(r.image_id, r.vector.tolist() if r.vector is not None else None) for r in old] == [
             ("y", [2.0] * 4),
             ("x", [1.0] * 4),
         ]
@@ -105,7 +105,7 @@ def test_new_content_drops_the_embeddings_of_the_old(database: Database) -> None
         filled(rows)
         rows.replace_content("x", "other", FileStamp(11, 12))
     with database.read() as reader:
-        entry = reader.folder_images(OLD, "alice/x.jpg")["alice/x.jpg"]
+        entry = reader.folder_images(OLD, ["alice/x.jpg"])["alice/x.jpg"]
         assert not entry.embedded
         assert (entry.image.sha256, entry.image.source_sha256) == ("other", "other")
         assert entry.image.stamp == FileStamp(11, 12)

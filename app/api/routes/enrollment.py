@@ -8,13 +8,14 @@ from fastapi import APIRouter, File, status
 from app.api.answers import enroll_answer
 from app.api.dependencies import (
     ActorDep,
+    CallerDep,
     MetricsDep,
     PoolDep,
     RequestIdDep,
     RuntimeDep,
     SettingsDep,
 )
-from app.api.forms import PhotoRoute
+from app.api.forms import PhotoRoute, content_of
 from app.api.openapi import problems
 from app.api.parameters import EnrollForm
 from app.api.schemas import EnrollOut, RejectedOut
@@ -46,13 +47,14 @@ async def enroll(
     settings: SettingsDep,
     metrics: MetricsDep,
     request_id: RequestIdDep,
+    caller: CallerDep,
     actor: ActorDep,
 ) -> EnrollOut:
     """Store each photo that is good enough; the others are answered with their reasons.
 
     If every photo is rejected nothing changes and the answer is `enrollment_rejected`.
     """
-    uploads = [Upload(photo.filename or "", await photo.read()) for photo in form.files]
+    uploads = [Upload(photo.filename or "", await content_of(photo)) for photo in form.files]
     policy = form.policy(settings)
     try:
         result = await pool.run(runtime.enrollment.enroll, form.subject, uploads, policy, actor)
@@ -60,7 +62,7 @@ async def enroll(
         rejected = [RejectedOut.model_validate(photo) for photo in error.extra["rejected"]]
         _count(metrics, rejected)
         raise EnrollmentRejectedError(error.message, rejected=rejected) from error
-    answer = enroll_answer(result, request_id)
+    answer = enroll_answer(result, request_id, scores=caller.sees_scores)
     _count(metrics, answer.rejected)
     return answer
 

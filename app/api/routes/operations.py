@@ -5,7 +5,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app import __version__
 from app.api.answers import model_answer
-from app.api.dependencies import MetricsDep, RuntimeDep
+from app.api.dependencies import MetricsDep, ReadyCountDep, RuntimeDep
 from app.api.errors import NotReadyError
 from app.api.openapi import OPEN_ROUTE_CODES, problems
 from app.api.schemas import HealthOut, ProblemOut, ReadyOut, SelfTestOut, VersionOut
@@ -35,19 +35,28 @@ async def healthz() -> HealthOut:
     summary="Can the service verify?",
     responses=problems("not_ready", "storage_unavailable", **_OPEN),
 )
-def readyz(runtime: RuntimeDep) -> ReadyOut:
-    """Result of the self-test that ran when the bundle was loaded, and a look at the gallery."""
+async def readyz(runtime: RuntimeDep, ready_count: ReadyCountDep) -> ReadyOut:
+    """Result of the self-test that ran when the bundle was loaded, and a look at the gallery.
+
+    The count of references is a second old at most. Where keys are required, it and the messages
+    to the operator are left to /metrics and the log, as anyone may ask this.
+    """
     if not runtime.self_test.ok:
         raise NotReadyError(
             f"The model failed its self-test: {runtime.self_test.detail}. Activate another bundle "
             "or install this one anew.",
             self_test={"ok": False, "detail": runtime.self_test.detail},
         )
+    references = await ready_count.get(runtime.gallery.reference_count)
+    strangers = runtime.key_ring.required
     return ReadyOut(
         self_test=SelfTestOut.model_validate(runtime.self_test),
         model=model_answer(runtime.pipeline),
-        references=runtime.gallery.reference_count(),
-        degraded=[ProblemOut.model_validate(p) for p in runtime.gallery.health().degraded],
+        references=None if strangers else references,
+        degraded=[
+            ProblemOut(code=problem.code, message=None if strangers else problem.message)
+            for problem in runtime.gallery.health().degraded
+        ],
     )
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, status
 from fastapi.responses import Response, StreamingResponse
 
 from app.api.answers import deleted_answer, image_answer, subject_detail_answer, subjects_answer
-from app.api.dependencies import ActorDep, RuntimeDep
+from app.api.dependencies import ActorDep, CallerDep, RuntimeDep
 from app.api.gallery_schemas import DeletedOut, ImageOut, SubjectDetailOut, SubjectsOut
 from app.api.openapi import problems
 
@@ -27,9 +27,9 @@ def list_subjects(runtime: RuntimeDep) -> SubjectsOut:
 
 
 @router.get("/{subject}", summary="One person", responses=problems(*_SUBJECT_PROBLEMS))
-def get_subject(subject: str, runtime: RuntimeDep) -> SubjectDetailOut:
+def get_subject(subject: str, runtime: RuntimeDep, caller: CallerDep) -> SubjectDetailOut:
     """A subject with all references."""
-    return subject_detail_answer(*runtime.gallery.subject(subject))
+    return subject_detail_answer(*runtime.gallery.subject(subject), scores=caller.sees_scores)
 
 
 @router.delete(
@@ -71,9 +71,9 @@ def export_subject(subject: str, runtime: RuntimeDep, actor: ActorDep) -> Stream
     summary="One reference",
     responses=problems(*_IMAGE_PROBLEMS),
 )
-def get_image(subject: str, image_id: str, runtime: RuntimeDep) -> ImageOut:
+def get_image(subject: str, image_id: str, runtime: RuntimeDep, caller: CallerDep) -> ImageOut:
     """What is known about a reference."""
-    return image_answer(runtime.gallery.image(subject, image_id))
+    return image_answer(runtime.gallery.image(subject, image_id), scores=caller.sees_scores)
 
 
 @router.get(

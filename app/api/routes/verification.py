@@ -15,7 +15,7 @@ from app.api.dependencies import (
     SettingsDep,
 )
 from app.api.errors import ForbiddenError
-from app.api.forms import PhotoRoute
+from app.api.forms import PhotoRoute, content_of
 from app.api.openapi import problems
 from app.api.parameters import CompareForm, DetectForm, VerifyForm
 from app.api.schemas import DetectOut, VerdictOut
@@ -63,7 +63,7 @@ async def verify(
             "admin, or a service that listens on loopback without keys."
         )
     options = form.options(settings)
-    data = await form.file.read()
+    data = await content_of(form.file)
     result = await pool.run(runtime.verification.verify, data, form.subject, options, actor)
     metrics.count_verdict(result.verdict, result.timing_ms)
     return verdict_answer(result, request_id, detail=form.detail)
@@ -90,7 +90,7 @@ async def compare(
     `face` and `quality` are those of the source; `reasons` holds the findings on both photos.
     """
     options = form.options(settings)
-    source, target = await form.source.read(), await form.target.read()
+    source, target = await content_of(form.source), await content_of(form.target)
     result = await pool.run(runtime.verification.compare, source, target, options, actor)
     metrics.count_verdict(result.verdict, result.timing_ms)
     return verdict_answer(result, request_id, detail=False)
@@ -107,5 +107,5 @@ async def detect(
     request_id: RequestIdDep,
 ) -> DetectOut:
     """All faces with box, landmarks, score and quality. A photo without a face is not an error."""
-    found = await pool.run(runtime.verification.detect, await form.file.read())
+    found = await pool.run(runtime.verification.detect, await content_of(form.file))
     return detect_answer(found, request_id)

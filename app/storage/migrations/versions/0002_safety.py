@@ -1,4 +1,4 @@
-"""API keys, the audit log, keys of the encryption at rest, and the gallery's own id."""
+"""API keys, the audit log, encryption keys, photos held as missing, and the gallery's own id."""
 
 from uuid import uuid4
 
@@ -62,6 +62,11 @@ def upgrade() -> None:
         sa.Column("created_at", sa.String(32), nullable=False),
         sa.PrimaryKeyConstraint("key_id", name="pk_encryption_keys"),
     )
+    op.create_table(
+        "held_photos",
+        sa.Column("path", sa.String(512), nullable=False),
+        sa.PrimaryKeyConstraint("path", name="pk_held_photos"),
+    )
     op.add_column("embeddings", sa.Column("key_id", sa.String(16), nullable=True))
     op.add_column("gallery_state", sa.Column("gallery_id", sa.String(32), nullable=True))
     state = sa.table("gallery_state", sa.column("gallery_id", sa.String))
@@ -75,5 +80,5 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER audit_log_is_only_pruned")
     op.drop_column("gallery_state", "gallery_id")
     op.drop_column("embeddings", "key_id")
-    for table in ("encryption_keys", "audit_anchor", "audit_log", "api_keys"):
+    for table in ("held_photos", "encryption_keys", "audit_anchor", "audit_log", "api_keys"):
         op.drop_table(table)
