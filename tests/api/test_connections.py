@@ -99,6 +99,8 @@ def test_a_body_that_trickles_is_refused_in_the_end(server: ServerProcess) -> No
                 received = client.recv(65536)
             except TimeoutError:
                 continue
+        client.settimeout(30)
+        received += read_all(client)
 
     answer = parse(received)
     assert answer.status == 408
