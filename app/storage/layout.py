@@ -17,7 +17,6 @@ from app.domain.errors import StorageError
 from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT, is_subject_name
 from app.storage.folders import ABSENT, Entry, list_folder, lstat
-from app.storage.path_text import is_text
 from app.storage.records import FileStamp
 
 MARKER: Final = ".facetwin-gallery"
@@ -52,11 +51,6 @@ class FolderLayout:
         except OSError as error:
             return error.errno not in ABSENT
         return True
-
-    def belongings_of(self, key: str) -> list[str]:
-        """Paths of a subject's files and links, as far as they are text."""
-        found = self.everything_of(key)
-        return [path for path in found if is_text(path) and not is_folder_path(path)]
 
     def everything_of(self, key: str) -> list[str]:
         """Paths of all that has to go with a subject; those of folders end with a slash.

@@ -11,19 +11,8 @@ import pytest
 
 from app.cli import run
 from tests import pictures
-from tests.conftest import MODEL_DIR
 
 ASTRONAUT, HOPPER = str(pictures.ASTRONAUT), str(pictures.HOPPER)
-
-
-@pytest.fixture(autouse=True)
-def application_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("FACETWIN_")]:
-        monkeypatch.delenv(name)
-    folder = tmp_path / "application_data"
-    monkeypatch.setenv("FACETWIN_APPLICATION_DATA_DIR", str(folder))
-    monkeypatch.setenv("FACETWIN_MODEL_DIR", str(MODEL_DIR))
-    return folder
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:

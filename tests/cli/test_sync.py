@@ -9,9 +9,7 @@ import pytest
 from app.cli import run
 from app.storage.layout import MARKER
 from tests import pictures
-from tests.cli.test_cli import answer, application_data
-
-__all__ = ["application_data"]
+from tests.cli.test_cli import answer
 
 
 def test_sync_reports_and_asks_before_it_lets_most_photos_go(

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.errors import StorageError
 from app.storage.files import ReferenceFiles
+from app.storage.layout import is_folder_path
 from app.storage.scan import FolderScan, scan_folder
 from tests.dummy_pipeline import photo
 from tests.services.world import Session, World
@@ -107,7 +108,7 @@ def test_a_deletion_does_not_reach_through_a_link(
     world.put("alice/deep/a.jpg", photo("alice"))
     session.enroll("alice", photo("alice"))
     files = ReferenceFiles(world.images)
-    doomed = files.belongings_of("alice")
+    doomed = [path for path in files.everything_of("alice") if not is_folder_path(path)]
     (outside / "deep").mkdir()
     for path in doomed:
         (outside / Path(path).relative_to("alice")).write_bytes(b"not to be touched")
