@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 APP = Path(__file__).parents[1] / "app"
-HEAVY = ("tensorflow", "keras", "torch", "jax", "mtcnn", "joblib", "onnxruntime")
+HEAVY = ("tensorflow", "keras", "torch", "jax", "mtcnn", "joblib", "onnxruntime", "matplotlib")
 
 # Each package may import, of this project, only itself and what is listed.
 ALLOWED = {

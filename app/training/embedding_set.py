@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.entities import FacePolicy, FaceTemplate, Floats
-from app.domain.errors import FacetwinError
+from app.domain.errors import FacetwinError, InvalidImageError
 from app.domain.ports import FacePipeline
 from app.training.datasets import LabelledImage
 
@@ -84,6 +84,8 @@ def embed_all(
 ) -> EmbeddingSet:
     """Run every photo through `pipeline.analyze`, exactly as the service does.
 
+    A file that can't be read counts as an invalid image.
+
     Args:
         pipeline: What to run.
         images: The photos, in the order of the result.
@@ -94,9 +96,9 @@ def embed_all(
 
     def analyze(image: LabelledImage) -> FaceTemplate | str:
         try:
-            return pipeline.analyze(image.path.read_bytes(), policy)
-        except FacetwinError as error:
-            return error.code
+            return try_photo(pipeline, image.path.read_bytes(), policy)
+        except OSError:
+            return InvalidImageError.code
 
     results: list[FaceTemplate | str] = []
     with ThreadPoolExecutor(threads) as executor:
@@ -104,12 +106,19 @@ def embed_all(
             results.append(result)
             if progress:
                 progress(len(results), len(images))
-    return _collect(images, results)
+    return collect(images, results)
 
 
-def _collect(
-    images: Sequence[LabelledImage], results: Sequence[FaceTemplate | str]
-) -> EmbeddingSet:
+def try_photo(pipeline: FacePipeline, data: bytes, policy: FacePolicy) -> FaceTemplate | str:
+    """The face of a photo, or the code of what spoke against it."""
+    try:
+        return pipeline.analyze(data, policy)
+    except FacetwinError as error:
+        return error.code
+
+
+def collect(images: Sequence[LabelledImage], results: Sequence[FaceTemplate | str]) -> EmbeddingSet:
+    """The set of photos and what `try_photo` gave for each; identities are numbered from 0."""
     templates = [r if isinstance(r, FaceTemplate) else None for r in results]
     dimension = next((len(t.embedding) for t in templates if t), 0)
     missing = np.zeros(dimension, np.float32)
@@ -117,9 +126,11 @@ def _collect(
     return EmbeddingSet(
         images=tuple(images),
         identities=identities.astype(np.intp),
-        embeddings=np.stack([t.embedding if t else missing for t in templates]),
-        found=np.array([t is not None for t in templates]),
-        usable=np.array([t is not None and not t.quality.blocking for t in templates]),
+        embeddings=np.array([t.embedding if t else missing for t in templates], np.float32).reshape(
+            len(images), dimension
+        ),
+        found=np.array([t is not None for t in templates], np.bool_),
+        usable=np.array([t is not None and not t.quality.blocking for t in templates], np.bool_),
         measures=tuple(dict(t.quality.measures) if t else {} for t in templates),
         reasons=tuple(
             tuple(reason.code.value for reason in r.quality.blocking)

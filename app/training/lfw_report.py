@@ -1,67 +1,45 @@
 """`facetwin evaluate lfw`: the report over both face policies."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
 
-from app.domain.decisions import Decider
 from app.domain.entities import FacePolicy
 from app.domain.ports import FacePipeline
 from app.inference.bundle import load_active
 from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
-from app.training.embedding_set import EmbeddingSet, embed_all
-from app.training.lfw import Pair, lfw_root, million, read_images, read_pairs, view2
+from app.training.embedding_set import EmbeddingSet, Progress, embed_all
+from app.training.evaluation.pairing import compare
+from app.training.evaluation.plots import PlotFolder
+from app.training.evaluation.rates import RatesSection, measure_rates
+from app.training.evaluation.sections import FailureSection, ModelSection
+from app.training.lfw import Pair, lfw_root, read_images, read_pairs, view2
+from app.training.metrics import Interval
 
 POLICY = FacePolicy.CENTRAL
 """LFW's photos are cropped around the named person."""
 
 
-class ModelSection(BaseModel):
-    """The bundle that was measured."""
-
-    version: str
-    fingerprint: str
-
-
 class View2Section(BaseModel):
-    """Accuracy over 10 folds of 600 pairs; a failed pair is an error."""
+    """Accuracy over 10 folds of 600 pairs; a failed pair is an error (see `lfw.View2`)."""
 
     accuracy: float
     standard_error: float
+    interval: Interval
     folds: tuple[float, ...]
     equal_error_rate: float
     pairs: int
     failed_pairs: int
 
 
-class MillionSection(BaseModel):
-    """Rates over seeded impostor pairs; keys are false match rates."""
-
-    tar_at_fmr: dict[str, float]
-    tar_interval: dict[str, tuple[float, float]]
-    observed_fmr: dict[str, float]
-    equal_error_rate: float
-    genuine_pairs: int
-    impostor_pairs: int
-
-
-class FailureSection(BaseModel):
-    """Photos that could not be used."""
-
-    images: int
-    not_found: int
-    inconclusive: dict[str, int]
-
-
 class PolicySection(BaseModel):
     """All results under one face policy."""
 
     view2: View2Section
-    million: MillionSection
+    million: RatesSection
     failures: FailureSection
 
 
@@ -72,6 +50,7 @@ class LfwReport(PolicySection):
     face_policy: str
     seed: int
     prominent: PolicySection
+    plots: list[str]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The report as a table: measure, under `face_policy`, under `prominent`."""
@@ -87,9 +66,15 @@ def evaluate_lfw(
     *,
     seed: int,
     threads: int,
-    progress: Callable[[int, int], None] | None = None,
+    plots: Path | None = None,
+    progress: Progress | None = None,
 ) -> LfwReport:
-    """Measure the active bundle through the pipeline that serves."""
+    """Measure the active bundle through the pipeline that serves.
+
+    Raises:
+        InvalidRequestError: If `data` holds no LFW, or plots can't be drawn.
+    """
+    folder = PlotFolder.open(plots)
     root = lfw_root(data)
     pairs = read_pairs(root / "pairs.txt")
     pipeline = Pipeline(load_active(model_dir), engines=threads, limits=DecodeLimits())
@@ -97,13 +82,37 @@ def evaluate_lfw(
         pipeline, read_images(root), threads=threads, policy=POLICY, progress=progress
     )
     prominent = _prominent(pipeline, central, threads)
+    return lfw_report(pipeline, root, pairs, (central, prominent), seed=seed, plots=folder)
+
+
+def lfw_report(
+    pipeline: FacePipeline,
+    root: Path,
+    pairs: list[Pair],
+    photos: tuple[EmbeddingSet, EmbeddingSet],
+    *,
+    seed: int,
+    plots: PlotFolder | None = None,
+) -> LfwReport:
+    """The report of photos embedded under `POLICY` and under `prominent`."""
     decider = pipeline.decider
+    compared = [compare(each, decider, seed=seed) for each in photos]
+    central, prominent = (
+        PolicySection(
+            view2=View2Section(**asdict(view2(each, pairs, decider))),
+            million=measure_rates(comparisons, decider.calibration, seed=seed),
+            failures=FailureSection.of(each, root / "images"),
+        )
+        for each, comparisons in zip(photos, compared, strict=True)
+    )
+    names = plots.write({f"LFW, face policy {POLICY}": compared[0]}, seed=seed) if plots else []
     return LfwReport(
-        **dict(_section(central, pairs, decider, seed)),
-        model=ModelSection(version=pipeline.version, fingerprint=pipeline.fingerprint),
+        **dict(central),
+        model=ModelSection.of(pipeline),
         face_policy=POLICY.value,
         seed=seed,
-        prominent=_section(prominent, pairs, decider, seed),
+        prominent=prominent,
+        plots=names,
     )
 
 
@@ -114,52 +123,13 @@ def _prominent(pipeline: FacePipeline, central: EmbeddingSet, threads: int) -> E
     return central.replaced(np.array(rows, np.intp), again)
 
 
-def _section(photos: EmbeddingSet, pairs: list[Pair], decider: Decider, seed: int) -> PolicySection:
-    result = million(photos, decider, seed=seed)
-    tars = result.tar_at_fmr
-    reasons = [
-        r for found, codes in zip(photos.found, photos.reasons, strict=True) if found for r in codes
-    ]
-    return PolicySection(
-        view2=View2Section(**asdict(view2(photos, pairs, decider))),
-        million=MillionSection(
-            tar_at_fmr={f"{fmr:g}": tar.value for fmr, tar in tars.items()},
-            tar_interval={f"{fmr:g}": (tar.low, tar.high) for fmr, tar in tars.items()},
-            observed_fmr={f"{fmr:g}": value for fmr, value in result.observed_fmr.items()},
-            equal_error_rate=result.equal_error_rate,
-            genuine_pairs=result.genuine_pairs,
-            impostor_pairs=result.impostor_pairs,
-        ),
-        failures=FailureSection(
-            images=len(photos.images),
-            not_found=int(np.count_nonzero(~photos.found)),
-            inconclusive={code: reasons.count(code) for code in sorted(set(reasons))},
-        ),
-    )
-
-
 def _rows(section: PolicySection) -> list[tuple[str, str]]:
-    v, m, f = section.view2, section.million, section.failures
-    tars = [
-        (
-            f"TAR at FMR {fmr}",
-            f"{tar:.2%} ({m.tar_interval[fmr][0]:.2%} to {m.tar_interval[fmr][1]:.2%})",
-        )
-        for fmr, tar in m.tar_at_fmr.items()
-    ]
-    priced = [
-        (f"observed FMR at max_fmr {target}", f"{m.observed_fmr[target]:.2g}")
-        for target in ("0.01", "0.001")
-        if target in m.observed_fmr
-    ]
+    v = section.view2
     return [
-        ("View 2 accuracy", f"{v.accuracy:.2%} +- {v.standard_error:.2%}"),
+        ("View 2 accuracy", f"{v.accuracy:.2%} +- {v.standard_error:.2%} (standard error)"),
+        ("95 % by identities", f"{v.interval.low:.2%} to {v.interval.high:.2%}"),
         ("View 2 EER", f"{v.equal_error_rate:.2%}"),
         ("View 2 failed pairs", f"{v.failed_pairs} of {v.pairs}"),
-        *tars,
-        *priced,
-        ("million EER", f"{m.equal_error_rate:.2%}"),
-        ("genuine / impostor pairs", f"{m.genuine_pairs} / {m.impostor_pairs}"),
-        ("faces not found", f"{f.not_found} of {f.images}"),
-        ("inconclusive", ", ".join(f"{k} {v}" for k, v in f.inconclusive.items()) or "0"),
+        *section.million.rows(),
+        *section.failures.rows(),
     ]

@@ -76,17 +76,19 @@ def pair_rate_interval(hits: Counts, trials: Counts, weights: Counts) -> Interva
     made = np.einsum("ri,ri->r", weights @ trials, weights)
     own_hits = hits.sum(axis=0) + hits.sum(axis=1)
     own_trials = trials.sum(axis=0) + trials.sum(axis=1)
-    found = _interval((hits.sum(), trials.sum()), (drawn, made), (own_hits, own_trials))
+    found = bca_interval((hits.sum(), trials.sum()), (drawn, made), (own_hits, own_trials))
     unseen = -np.log(0.025) / max(np.count_nonzero(trials + trials.T) / 2, 1)
     return Interval(found.value, found.low, max(found.high, min(1.0, float(unseen))))
 
 
 def identity_rate_interval(hits: Counts, trials: Counts, weights: Counts) -> Interval:
     """Rate of hits over trials within identities, shapes (identities,), resampling identities."""
-    return _interval((hits.sum(), trials.sum()), (weights @ hits, weights @ trials), (hits, trials))
+    return bca_interval(
+        (hits.sum(), trials.sum()), (weights @ hits, weights @ trials), (hits, trials)
+    )
 
 
-def _interval(
+def bca_interval(
     total: tuple[float, float], drawn: tuple[Counts, Counts], own: tuple[Counts, Counts]
 ) -> Interval:
     """Bias-corrected and accelerated bootstrap interval of a rate.

@@ -8,7 +8,9 @@ from app.domain.calibration import Calibration, OperatingPoint
 from app.domain.decisions import Decider
 from app.domain.errors import InvalidRequestError
 from app.domain.scoring import L1Head, ScoreName
-from app.training.lfw import Pair, lfw_root, million, read_pairs, view2
+from app.training.evaluation.pairing import compare
+from app.training.evaluation.rates import measure_rates
+from app.training.lfw import Pair, lfw_root, read_pairs, view2
 from tests.training.people import people
 
 POINT = OperatingPoint(0.01, 0.8, 0.01, (0.005, 0.02), 0.1, (0, 0.2), 50, 20)
@@ -44,6 +46,8 @@ def test_people_who_are_easy_to_tell_apart_give_full_accuracy() -> None:
     result = view2(people(40, 3, spread=0.1), pairs(40, 4), DECIDER)
     assert (result.accuracy, result.failed_pairs, result.pairs) == (1.0, 0, 80)
     assert len(result.folds) == 4
+    assert result.interval.low == pytest.approx(1 + np.log(0.025) / 40)
+    assert result.interval.high == 1
 
 
 @pytest.mark.parametrize("photo", [0, 2])
@@ -57,6 +61,8 @@ def test_a_photo_that_failed_is_an_error_in_every_pair_genuine_or_not(photo: int
     result = view2(replace(easy, usable=usable), pairs(40, 4), DECIDER)
     assert result.failed_pairs == failed
     assert result.accuracy == pytest.approx(1 - failed / 80)
+    assert result.interval.value == pytest.approx(result.accuracy)
+    assert result.interval.low < result.accuracy < 1
     assert result.equal_error_rate > 0
 
 
@@ -66,17 +72,24 @@ def test_a_missing_image_is_named() -> None:
 
 
 def test_a_million_impostor_pairs() -> None:
-    photos = people(50, 12, spread=0.5)
-    result = million(photos, DECIDER, seed=1, rounds=20)
-    assert result.impostor_pairs == 1_000_000
-    assert result.genuine_pairs == 50 * 30  # 66 pairs a person, of which 30 are taken
-    for tar in result.tar_at_fmr.values():
+    photos = people(150, 12, spread=0.5)
+    made = compare(photos, DECIDER, seed=1)
+    assert len(made.impostor) == 1_000_000
+    assert len(made.genuine) == 150 * 30  # 66 pairs a person, of which 30 are taken
+    rates = measure_rates(made, DECIDER.calibration, seed=1, rounds=20)
+    assert set(rates.tar_at_fmr) == {"0.01", "0.001", "0.0001"}
+    for tar in rates.tar_at_fmr.values():
+        assert tar is not None  # a million pairs support even the strictest
         assert tar.low <= tar.value <= tar.high
     same = photos.identities[:, None] == photos.identities
     exact = np.mean((photos.embeddings @ photos.embeddings.T)[~same] >= 0.8)
-    assert result.observed_fmr[0.01] == pytest.approx(exact, abs=0.002)
-    again = million(photos, DECIDER, seed=1, rounds=20)
-    assert again == result
+    observed = rates.at_max_fmr["0.01"]
+    assert observed is not None
+    assert observed.fmr.value == pytest.approx(exact, abs=0.0005)
+    assert observed.fmr.low < exact < observed.fmr.high
+    again = compare(photos, DECIDER, seed=1)
+    assert (again.impostor == made.impostor).all()
+    assert measure_rates(again, DECIDER.calibration, seed=1, rounds=20) == rates
 
 
 def test_the_folder_is_found_with_and_without_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Accuracy of a bundle on labelled photos: comparisons, rates with intervals, curves, reports."""
