@@ -20,6 +20,7 @@ def main() -> None:
         "clients": CLIENTS,
         "peak_rss_mib_ready": rounded(ready),
         "peak_rss_mib": rounded(loaded),
+        "peak_rss_bytes": round(loaded * 1024 * 1024),
     }
     publish("memory", figures, model=model, as_json=options.json)
 

@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Final
-from unittest.mock import patch
 
 from app.domain.entities import FacePolicy
 from app.domain.errors import FacetwinError
@@ -47,8 +46,8 @@ class _TwoClocks:
 
 def main() -> None:
     bundle = load_active(Path(sys.argv[1]))
-    pipeline = Pipeline(bundle, engines=1, limits=DecodeLimits())
     clocks = _TwoClocks()
+    pipeline = Pipeline(bundle, engines=1, limits=DecodeLimits(), timer=clocks)
 
     def analyze(data: bytes) -> Answer:
         clocks.start()
@@ -65,8 +64,7 @@ def main() -> None:
         }
 
     version = f"{pipeline.version}-{pipeline.fingerprint[:12]}-{bundle.manifest.checksum[:12]}"
-    with patch("app.inference.pipeline.perf_counter", clocks):
-        serve({"name": "facetwin", "version": version}, analyze)
+    serve({"name": "facetwin", "version": version}, analyze)
 
 
 def _as_the_peer(times: Mapping[str, float]) -> dict[str, float]:

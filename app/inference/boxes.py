@@ -17,7 +17,9 @@ def sizes(boxes: Floats) -> Floats:
 def refined(boxes: Floats, offsets: Floats) -> Floats:
     """Boxes moved by offsets (n, 4) that are fractions of each box's width and height."""
     moved = boxes.copy()
-    moved[:, :4] += offsets * np.tile(sizes(boxes), 2)
+    size = sizes(boxes)
+    moved[:, :2] += offsets[:, :2] * size
+    moved[:, 2:4] += offsets[:, 2:] * size
     return moved
 
 

@@ -126,7 +126,7 @@ def _decode_pixels(data: bytes, header: ImageHeader, side: int) -> Pixels:
         return _reduce(upright(_over_white(decoded), header.exif), side)
     # Reduced first: channels don't meet in it, and the large photo needs no second copy.
     small = _reduce(decoded.astype(np.uint8, copy=False), side)
-    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB, dst=small).astype(np.uint8, copy=False)
 
 
 def _decode_flag(header: ImageHeader, side: int) -> int:

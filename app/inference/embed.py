@@ -1,5 +1,6 @@
 """Aligned faces to embeddings, as the bundle's manifest says."""
 
+import cv2
 import numpy as np
 
 from app.domain.entities import Floats, Pixels
@@ -14,13 +15,23 @@ class Embedder:
         self._network = Network(network, name=section.network)
         self._section = section
         self._mean = np.array(section.mean, np.float32)
+        self._scale = np.float32(section.scale)
 
     def __call__(self, chip: Pixels) -> Floats:
         """Aligned face (size, size, 3), RGB, to its embedding (d,)."""
-        views = np.stack([chip, chip[:, ::-1]]) if self._section.mirror else chip[None]
-        batch = (views.astype(np.float32) - self._mean) * np.float32(self._section.scale)
-        embedding = self._network(batch)[0].mean(axis=0)
+        embedding = self._network(self._views(chip))[0].mean(axis=0)
         return unit(embedding) if self._section.unit_length else embedding
+
+    def _views(self, chip: Pixels) -> Floats:
+        """What the network sees: the normalized face, and its mirror image if that is wanted."""
+        views = np.empty((2 if self._section.mirror else 1, *chip.shape), np.float32)
+        views[0] = chip
+        # A whole row of means is subtracted at many times the pace of three numbers.
+        views[0].reshape(len(chip), -1)[:] -= np.tile(self._mean, chip.shape[1])
+        views[0] *= self._scale
+        if self._section.mirror:
+            cv2.flip(views[0], 1, dst=views[1])
+        return views
 
 
 def unit(embedding: Floats) -> Floats:

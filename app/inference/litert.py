@@ -16,18 +16,21 @@ from app.domain.errors import BundleError
 
 Shape = tuple[int, ...]
 
-DEFAULT_BUDGET: Final = 500_000
-"""Holds the pyramids of three photo sizes around 640x480, or of one of 1280x720. A proposal
-network takes about 100 bytes an element (measured), so this is about 50 MB a thread."""
+ONE_SHAPE: Final = 0
+"""The budget of a network that is cheap to prepare: one interpreter takes shape after shape."""
+
+_WASTE: Final = 2
+"""Times the elements of a new shape that an interpreter may hold to be given it."""
 
 
 class Network:
     """A .tflite network that runs at any input shape it supports.
 
-    Preparing a shape costs more than a run of a small network, so the interpreters of the last
-    shapes are kept. A prepared shape holds memory in proportion to its input, so what bounds the
-    cache is the size of the inputs, not their number. An instance must not be used by two threads
-    at once.
+    Preparing a large shape takes as long as running it, so the interpreters of the last shapes are
+    kept. A prepared shape holds memory in proportion to its input, so what bounds the cache is the
+    size of the inputs, not their number. An interpreter that has to make room takes the new shape
+    itself: that keeps its packed weights, and costs a third of making another one. An instance
+    must not be used by two threads at once.
 
     Args:
         model: Content of the .tflite file.
@@ -35,7 +38,7 @@ class Network:
         budget: Input elements, over all shapes, that are kept prepared; the last shape always is.
     """
 
-    def __init__(self, model: bytes, *, name: str, budget: int = DEFAULT_BUDGET) -> None:
+    def __init__(self, model: bytes, *, name: str, budget: int = ONE_SHAPE) -> None:
         self._model = model
         self._name = name
         self._budget = budget
@@ -57,24 +60,43 @@ class Network:
         return prepared.run(batch)
 
     def _prepare(self, shape: Shape) -> "_Prepared":
-        while self._prepared and self._kept() + prod(shape) > self._budget:
-            self._prepared.popitem(last=False)
+        spare = self._make_room(prod(shape))
         try:
-            prepared = _Prepared(self._model, shape)
+            prepared = spare or _Prepared(self._model)
+            prepared.resize(shape)
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"The network {self._name} can't run on {shape}: {error}") from error
         self._prepared[shape] = prepared
         return prepared
 
+    def _make_room(self, elements: int) -> "_Prepared | None":
+        """Drop the shapes that were not used for longest.
+
+        Returns:
+            An interpreter of them that can take as many elements without holding far more.
+        """
+        spare = None
+        while self._prepared and self._kept() + elements > self._budget:
+            _, dropped = self._prepared.popitem(last=False)
+            if self._budget == ONE_SHAPE or dropped.capacity <= _WASTE * elements:
+                spare = dropped
+        return spare
+
     def _kept(self) -> int:
-        return sum(prod(shape) for shape in self._prepared)
+        return sum(prepared.capacity for prepared in self._prepared.values())
 
 
 class _Prepared:
-    def __init__(self, model: bytes, shape: Shape) -> None:
+    """An interpreter; its memory grows with the largest input so far, and never shrinks."""
+
+    def __init__(self, model: bytes) -> None:
+        self.capacity = 0
         self._interpreter: Any = Interpreter(model_content=model, num_threads=1)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [d["index"] for d in _in_network_order(self._interpreter)]
+
+    def resize(self, shape: Shape) -> None:
+        self.capacity = max(self.capacity, prod(shape))
         self._interpreter.resize_tensor_input(self._input, shape)
         with _without_banner():
             self._interpreter.allocate_tensors()

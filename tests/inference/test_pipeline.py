@@ -12,11 +12,10 @@ import pytest
 from app.domain.entities import FacePolicy, FaceTemplate, Floats, Pixels, ReasonCode
 from app.domain.errors import BundleError, MultipleFacesError, NoFaceError
 from app.domain.faces import choose_face
-from app.inference import detect
 from app.inference.align import align
 from app.inference.bundle import Bundle
 from app.inference.decode import DecodeLimits, decode
-from app.inference.detect import Detector, DetectorSettings
+from app.inference.detect import Detector
 from app.inference.embed import Embedder
 from app.inference.pipeline import GOLDEN_COSINE, Pipeline
 from tests import pictures
@@ -173,23 +172,6 @@ def test_faces_from_40_pixels_in_a_large_frame_are_found(pipeline: Pipeline) -> 
     assert (found.width, found.height) == (1920, 1080)
     assert len(found.faces) == 3
     assert all(30 < face.box.width < 70 for face, _ in found.faces)
-
-
-@pytest.mark.parametrize(
-    "size", [(432, 576), (333, 577), (211, 400), (212, 400), (401, 999), (12, 12)]
-)
-def test_scanning_in_bands_changes_nothing(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
-) -> None:
-    networks = [bundle.networks[f"{name}.tflite"] for name in ("pnet", "rnet", "onet")]
-    detector = Detector(networks[0], networks[1], networks[2], DetectorSettings())
-    pixels = np.random.default_rng(1).integers(0, 255, (*size, 3)).astype(np.uint8)
-    monkeypatch.setattr(detect, "_BAND_PIXELS", 10**9)
-    whole = detector._scan(pixels)
-    for band in (1, 5_000, 80_000):
-        monkeypatch.setattr(detect, "_BAND_PIXELS", band)
-        for part, expected in zip(detector._scan(pixels), whole, strict=True):
-            assert part == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_small_face_alone_in_a_large_photo_is_found_at_a_second_look(pipeline: Pipeline) -> None:
