@@ -16,12 +16,13 @@ from app.inference.align import AlignmentTemplate
 from app.inference.detect import DetectorSettings
 from app.inference.manifest import EmbeddingSection
 from app.training import dlib_weights, mtcnn_networks, networks
+from app.training.adaptation.config import AdaptationConfig
 from app.training.bundle_writer import BundleWriter
 from app.training.embedding_set import EmbeddingSet
 from app.training.export import Precision
 from app.training.head import HeadTraining
 from app.training.plan import SEED
-from app.training.published import PublishedNetworks
+from app.training.published import ExportedNetworks
 from app.training.screening import MIN_COSINE, Screened
 from app.training.selection import Candidate
 from app.training.template import Placement
@@ -57,7 +58,7 @@ LICENCE: Final = (
 
 def write_networks(
     writer: BundleWriter,
-    exported: PublishedNetworks,
+    exported: ExportedNetworks,
     precision: Precision,
     template: AlignmentTemplate,
     *,
@@ -70,7 +71,10 @@ def write_networks(
     section = embedding_section(precision)
     writer.add(section.network, exported.embeddings[precision])
     writer.add("embedding.keras", exported.keras)
-    touched = "The Siamese head, the alignment and the calibration were fitted on CelebA."
+    touched = (
+        "The embedding was adapted on CelebA; the Siamese head, the alignment and the calibration "
+        "were fitted on it."
+    )
     untouched = "No weight has seen CelebA; the alignment and the calibration were measured on it."
     return {
         "preset": "resnet29",
@@ -132,6 +136,7 @@ def provenance(
             **(counts(train) if celeba else {}),
             **(asdict(HeadTraining()) if celeba else {}),
         },
+        "adaptation": asdict(AdaptationConfig()) if celeba else None,
         "template_placements": [asdict(p) for p in placements],
         "precision_tar_at_fmr_1e-3": precisions,
         "selection_tar_at_fmr_1e-3": [

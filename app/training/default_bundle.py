@@ -17,6 +17,9 @@ from app.inference.bundle import CALIBRATION, GOLDEN, load_bundle
 from app.inference.decode import DecodeLimits
 from app.inference.manifest import CalibrationDocument
 from app.inference.pipeline import Pipeline
+from app.training.adaptation.adapt import adapt
+from app.training.adaptation.config import AdaptationConfig
+from app.training.adaptation.faces import collect
 from app.training.bundle_sections import (
     PUBLISHED_HEAD,
     counts,
@@ -33,8 +36,8 @@ from app.training.head import HeadTraining, train_head
 from app.training.lfw import lfw_root
 from app.training.model_card import model_card
 from app.training.plan import SEED, Plan
-from app.training.published import PublishedNetworks, export_published
-from app.training.screening import screen
+from app.training.published import ExportedNetworks, export_published, published_embedding
+from app.training.screening import Screened, screen
 from app.training.selection import Candidate, bucket_tar, compare
 from app.training.template_search import derive_template
 
@@ -48,17 +51,17 @@ def build_default(plan: Plan) -> Path:
     Raises:
         FacetwinError: If weights or data are missing or not the published ones.
     """
-    exported = export_published()
+    published = export_published()
     celeba = CelebA.read(plan.data)
-    template, placements = derive_template(plan, exported, celeba)
+    template, placements = derive_template(plan, published, celeba)
     photos = [*celeba.side(Side.TRAIN), *celeba.side(Side.VALIDATION)]
     validation = {image.identity for image in celeba.side(Side.VALIDATION)}
-    embedded = _embed(plan, exported, template, Precision.INT8, photos)
-    strangers = read_folder(lfw_root(plan.data) / "images")
-    lfw = _embed(plan, exported, template, Precision.INT8, strangers)
-    screened = screen(embedded, lfw)
+    screened = _screen(plan, published, template, photos)
     kept = without(photos, [s.identity for s in screened])
-    train = _renumbered(embedded, [i for i in kept if i.identity not in validation])
+    learned = [image for image in kept if image.identity not in validation]
+    exported = _adapted(plan, published, template, learned) if plan.celeba else published
+    embedded = _embed(plan, exported, template, Precision.INT8, kept)
+    train = _renumbered(embedded, learned)
     chosen = [i for i in kept if i.identity in validation]
     plan.report("train the head", 0, 1)
     head = _train_head(train) if plan.celeba else PUBLISHED_HEAD
@@ -86,6 +89,39 @@ def build_default(plan: Plan) -> Path:
     return writer.publish()
 
 
+def _screen(
+    plan: Plan,
+    published: ExportedNetworks,
+    template: AlignmentTemplate,
+    photos: Sequence[LabelledImage],
+) -> list[Screened]:
+    """Identities that may be LFW's, judged by the published weights."""
+    strangers = read_folder(lfw_root(plan.data) / "images")
+    return screen(
+        _embed(plan, published, template, Precision.INT8, photos),
+        _embed(plan, published, template, Precision.INT8, strangers),
+    )
+
+
+def _adapted(
+    plan: Plan,
+    published: ExportedNetworks,
+    template: AlignmentTemplate,
+    photos: Sequence[LabelledImage],
+) -> ExportedNetworks:
+    """The networks with the embedding adapted on `photos`."""
+    model = published_embedding()
+    faces = collect(
+        photos,
+        template,
+        published.detector,
+        threads=plan.threads,
+        progress=lambda done, total: plan.report("cut faces out", done, total),
+    )
+    adapt(model, faces, AdaptationConfig(), plan.report)
+    return published.with_embedding(model)
+
+
 def _train_head(photos: EmbeddingSet) -> L1Head:
     found = photos.found
     return train_head(photos.embeddings[found], photos.identities[found], HeadTraining())
@@ -93,7 +129,7 @@ def _train_head(photos: EmbeddingSet) -> L1Head:
 
 def _embed(
     plan: Plan,
-    exported: PublishedNetworks,
+    exported: ExportedNetworks,
     template: AlignmentTemplate,
     precision: Precision,
     photos: Sequence[LabelledImage],
@@ -120,7 +156,7 @@ def _embed(
 
 def _choose_precision(
     plan: Plan,
-    exported: PublishedNetworks,
+    exported: ExportedNetworks,
     template: AlignmentTemplate,
     chosen: Sequence[LabelledImage],
     embedded: EmbeddingSet,

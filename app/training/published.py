@@ -1,8 +1,9 @@
-"""The published networks in the forms that a bundle needs."""
+"""Networks in the forms that a bundle needs, and the published ones in these forms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from app.inference.detect import Detector, DetectorSettings
 from app.training import dlib_weights, mtcnn_networks, networks
@@ -10,7 +11,7 @@ from app.training.export import Precision, to_tflite
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedNetworks:
+class ExportedNetworks:
     """Detector and embedding as .tflite, and the embedding as a Keras file for training."""
 
     proposal: bytes
@@ -23,8 +24,12 @@ class PublishedNetworks:
         """The cascade with default settings."""
         return Detector(self.proposal, self.refinement, self.output, DetectorSettings())
 
+    def with_embedding(self, model: Any) -> "ExportedNetworks":
+        """The same cascade with another embedding network."""
+        return replace(self, embeddings=_in_precisions(model), keras=_keras_file(model))
 
-def export_published() -> PublishedNetworks:
+
+def export_published() -> ExportedNetworks:
     """Convert the networks that the installed packages carry.
 
     Raises:
@@ -38,10 +43,31 @@ def export_published() -> PublishedNetworks:
             ("onet", mtcnn_networks.onet),
         )
     }
-    model = networks.load_resnet29(dlib_weights.read(dlib_weights.locate()))
+    model = published_embedding()
+    return ExportedNetworks(
+        cascade["pnet"],
+        cascade["rnet"],
+        cascade["onet"],
+        _in_precisions(model),
+        _keras_file(model),
+    )
+
+
+def published_embedding() -> Any:
+    """The embedding network with its published weights.
+
+    Raises:
+        BundleError: If the package is missing or its file is not the published one.
+    """
+    return networks.load_resnet29(dlib_weights.read(dlib_weights.locate()))
+
+
+def _in_precisions(model: Any) -> dict[Precision, bytes]:
+    return {p: to_tflite(model, p) for p in (Precision.FLOAT16, Precision.INT8)}
+
+
+def _keras_file(model: Any) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "embedding.keras"
         model.save(path)
-        keras = path.read_bytes()
-    embeddings = {p: to_tflite(model, p) for p in (Precision.FLOAT16, Precision.INT8)}
-    return PublishedNetworks(cascade["pnet"], cascade["rnet"], cascade["onet"], embeddings, keras)
+        return path.read_bytes()

@@ -16,7 +16,7 @@ from app.training.bundle_sections import embedding_section
 from app.training.datasets import CelebA, LabelledImage, Side
 from app.training.export import Precision
 from app.training.plan import Plan
-from app.training.published import PublishedNetworks
+from app.training.published import ExportedNetworks
 from app.training.template import Placement, median_face, place
 
 TEMPLATE_PHOTOS: Final = 12
@@ -24,7 +24,7 @@ TEMPLATE_PHOTOS: Final = 12
 
 
 def derive_template(
-    plan: Plan, exported: PublishedNetworks, celeba: CelebA
+    plan: Plan, exported: ExportedNetworks, celeba: CelebA
 ) -> tuple[AlignmentTemplate, list[Placement]]:
     """The template from the first photos of the wild set's training identities."""
     training = {image.identity for image in celeba.side(Side.TRAIN)}
@@ -65,7 +65,7 @@ def derive_template(
 
 
 def _locate(
-    plan: Plan, exported: PublishedNetworks, images: Sequence[LabelledImage]
+    plan: Plan, exported: ExportedNetworks, images: Sequence[LabelledImage]
 ) -> list[tuple[LabelledImage, Pixels, Floats]]:
     """Pixels and landmarks of the prominent face of each photo that shows one."""
     detector = exported.detector()

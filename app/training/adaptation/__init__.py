@@ -1,0 +1,1 @@
+"""Adapting the published embedding to this service's own detector, alignment and photos."""
