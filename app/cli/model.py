@@ -1,5 +1,6 @@
 """`facetwin model`: the bundles."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -104,6 +105,8 @@ def build(
     activate: Annotated[bool, typer.Option("--activate", help="Let it serve from now on.")] = False,
 ) -> None:
     """Rebuild the default bundle from published weights (extra `default-bundle`)."""
+    # oneDNN's convolutions train twice as fast on processors without AVX-512, where it is off.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from app.training.bundle_writer import set_active
     from app.training.default_bundle import build_default
     from app.training.plan import Plan

@@ -14,7 +14,15 @@ from app.domain.entities import (
     Verdict,
     Votes,
 )
-from app.domain.scoring import L1Head, ScoreName, decision_scores, fuse, fuse_rows, score_matrix
+from app.domain.scoring import (
+    L1Head,
+    ScoreName,
+    decision_scores,
+    fuse,
+    fuse_rows,
+    pairwise_scores,
+    score_matrix,
+)
 
 SEED_DETECTION_THRESHOLD: Final = 0.5
 SEED_VERIFICATION_THRESHOLD: Final = 0.5
@@ -52,9 +60,7 @@ class Decider:
 
     def pairwise(self, first: Floats, second: Floats) -> Floats:
         """Decision score of each row of one set with the same row of the other: (n, d) to (n,)."""
-        if self.score is ScoreName.L1_LOGIT:
-            return self.head.pairwise(first, second)
-        return np.asarray(np.einsum("nd,nd->n", first, second), np.float32)
+        return pairwise_scores(self.score, self.head, first, second)
 
     def fused_scores(self, probes: Floats, references: Floats) -> Floats:
         """`fused_score` of many probes: (m, d) against (n, d) gives (m,)."""

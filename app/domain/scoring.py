@@ -14,6 +14,9 @@ class ScoreName(StrEnum):
     """The decision score that a bundle was calibrated with."""
 
     COSINE = "cosine"
+    NORMALISED_COSINE = "normalised_cosine"
+    """The cosine less the commonness of both embeddings, which is the last number of each: a
+    face that many strangers look like has to be more alike to match."""
     L1_LOGIT = "l1_logit"
 
 
@@ -62,6 +65,9 @@ def decision_scores(name: ScoreName, head: L1Head, probe: Floats, references: Fl
     """Decision score of each reference: (d,) against (n, d) gives (n,); higher is more alike."""
     if name is ScoreName.L1_LOGIT:
         return head.logits(probe, references)
+    if name is ScoreName.NORMALISED_COSINE:
+        cosines = references[:, :-1] @ probe[:-1]
+        return np.asarray(cosines - references[:, -1] - probe[-1], np.float32)
     return np.asarray(references @ probe, np.float32)
 
 
@@ -70,7 +76,20 @@ def score_matrix(name: ScoreName, head: L1Head, probes: Floats, references: Floa
     if name is ScoreName.L1_LOGIT:
         columns = [head.logits(reference, probes) for reference in references]
         return np.stack(columns, axis=1)
+    if name is ScoreName.NORMALISED_COSINE:
+        cosines = probes[:, :-1] @ references[:, :-1].T
+        return np.asarray(cosines - probes[:, -1:] - references[:, -1], np.float32)
     return np.asarray(probes @ references.T, np.float32)
+
+
+def pairwise_scores(name: ScoreName, head: L1Head, first: Floats, second: Floats) -> Floats:
+    """Decision score of each row of one set with the same row of the other: (n, d) gives (n,)."""
+    if name is ScoreName.L1_LOGIT:
+        return head.pairwise(first, second)
+    if name is ScoreName.NORMALISED_COSINE:
+        cosines = np.einsum("nd,nd->n", first[:, :-1], second[:, :-1])
+        return np.asarray(cosines - first[:, -1] - second[:, -1], np.float32)
+    return np.asarray(np.einsum("nd,nd->n", first, second), np.float32)
 
 
 def _mean_of_best_half(scores: Floats) -> Floats:

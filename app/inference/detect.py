@@ -19,6 +19,9 @@ from app.inference.litert import Network
 from app.inference.pyramid import Level, crops, pyramid
 from app.inference.scan import CELL, Scanner
 
+_MIRRORED: Final = [1, 0, 2, 4, 3]
+"""Which landmark of the mirror image is each landmark."""
+
 _BATCH: Final = 8
 """Crops that are judged at once. More would not take less time each, and hold more memory."""
 
@@ -34,6 +37,7 @@ class DetectorSettings:
         overlaps: Overlap over which a weaker box is dropped: within a level, across levels,
             after refinement, and (nested) at the end.
         max_candidates: Boxes that enter the refinement network at most, the best first.
+        mirrored_look: Whether landmarks are the mean of the face's and its mirror image's.
     """
 
     min_face: float = 40.0
@@ -41,6 +45,7 @@ class DetectorSettings:
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8)
     overlaps: tuple[float, float, float, float] = (0.5, 0.7, 0.7, 0.7)
     max_candidates: int = 512
+    mirrored_look: bool = False
 
 
 class Detector:
@@ -95,9 +100,18 @@ class Detector:
 
     def _landmarks(self, levels: Sequence[Level], squares: Floats) -> Floats:
         """Five points on each face, (n, 5, 2): a second look, now that the face is well framed."""
-        _, points, _ = _in_batches(self._output, crops(levels, squares, 48))
-        fractions = points.reshape(-1, 2, 5).transpose(0, 2, 1)
+        framed = crops(levels, squares, 48)
+        fractions = self._points(framed)
+        if self.settings.mirrored_look:
+            mirrored = self._points(np.ascontiguousarray(framed[:, :, ::-1]))[:, _MIRRORED]
+            mirrored[..., 0] = 1 - mirrored[..., 0]
+            fractions = (fractions + mirrored) * np.float32(0.5)
         return fractions * b.sizes(squares)[:, None] + squares[:, None, :2]
+
+    def _points(self, framed: Floats) -> Floats:
+        """Five points in fractions of each crop, (n, 5, 2)."""
+        _, points, _ = _in_batches(self._output, framed)
+        return points.reshape(-1, 2, 5).transpose(0, 2, 1)
 
 
 def _in_batches(network: Network, crops: Floats) -> list[Floats]:

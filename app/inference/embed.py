@@ -11,16 +11,25 @@ from app.inference.manifest import EmbeddingSection
 class Embedder:
     """Runs the embedding network. One instance per thread."""
 
-    def __init__(self, network: bytes, section: EmbeddingSection) -> None:
+    def __init__(
+        self, network: bytes, section: EmbeddingSection, commonness: bytes | None = None
+    ) -> None:
         self._network = Network(network, name=section.network)
+        self._commonness = Network(commonness, name="commonness") if commonness else None
         self._section = section
         self._mean = np.array(section.mean, np.float32)
         self._scale = np.float32(section.scale)
 
     def __call__(self, chip: Pixels) -> Floats:
-        """Aligned face (size, size, 3), RGB, to its embedding (d,)."""
-        embedding = self._network(self._views(chip))[0].mean(axis=0)
-        return unit(embedding) if self._section.unit_length else embedding
+        """Aligned face (size, size, 3), RGB, to its embedding (d,), its commonness last."""
+        embedding: Floats = self._network(self._views(chip))[0].mean(axis=0)
+        if self._section.unit_length:
+            embedding = unit(embedding)
+        if self._commonness is None:
+            return embedding
+        (common,) = self._commonness(embedding[None])
+        extended: Floats = np.append(embedding, common[0]).astype(np.float32)
+        return extended
 
     def _views(self, chip: Pixels) -> Floats:
         """What the network sees: the normalized face, and its mirror image if that is wanted."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -45,10 +46,11 @@ class DetectorSection(_Strict):
     thresholds: tuple[Rate, Rate, Rate]
     overlaps: tuple[Rate, Rate, Rate, Rate]
     max_candidates: Annotated[int, Field(gt=0)]
+    mirrored_look: bool = False
 
     def settings(self) -> DetectorSettings:
         """As the detector takes them."""
-        names = ("min_face", "factor", "thresholds", "overlaps", "max_candidates")
+        names = [field.name for field in fields(DetectorSettings)]
         return DetectorSettings(**{name: getattr(self, name) for name in names})
 
 
@@ -68,8 +70,11 @@ class EmbeddingSection(_Strict):
 
     network: str
     keras: str | None
+    commonness: str | None = None
+    """Network that tells how alike strangers look to an embedding; appended as its last number."""
     precision: Literal["float32", "float16", "int8"]
     dimension: Annotated[int, Field(gt=0)]
+    """Numbers of an embedding, the commonness included."""
     mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
     scale: FiniteFloat
     mirror: bool
@@ -190,9 +195,16 @@ def fingerprint_of(document: Mapping[str, Any]) -> str:
     """Hash of all that an embedding depends on: networks, detector, alignment, preprocessing."""
     detector, embedding = dict(document["detector"]), dict(document["embedding"])
     embedding.pop("keras", None)
+    # What came later counts only where it is used, so that older bundles keep their fingerprint.
+    for section, name in ((embedding, "commonness"), (detector, "mirrored_look")):
+        if not section.get(name):
+            section.pop(name, None)
     networks = [detector[name] for name in ("proposal", "refinement", "output")]
+    networks.append(embedding["network"])
+    if embedding.get("commonness"):
+        networks.append(embedding["commonness"])
     parts = {
-        "files": [document["files"][name]["sha256"] for name in (*networks, embedding["network"])],
+        "files": [document["files"][name]["sha256"] for name in networks],
         "detector": detector,
         "alignment": document["alignment"],
         "embedding": embedding,

@@ -50,7 +50,8 @@ class _Engine:
         proposal, refinement, output = (bundle.networks[name] for name in names)
         self.detect = Detector(proposal, refinement, output, section.settings())
         embedding = bundle.manifest.embedding
-        self.embed = Embedder(bundle.networks[embedding.network], embedding)
+        commonness = bundle.networks[embedding.commonness] if embedding.commonness else None
+        self.embed = Embedder(bundle.networks[embedding.network], embedding, commonness)
 
 
 class Pipeline:

@@ -13,16 +13,16 @@ from app.domain.entities import ReasonCode
 from app.domain.quality import Gate
 from app.domain.scoring import L1Head
 from app.inference.align import AlignmentTemplate
-from app.inference.detect import DetectorSettings
 from app.inference.manifest import EmbeddingSection
 from app.training import dlib_weights, mtcnn_networks, networks
-from app.training.adaptation.config import AdaptationConfig
+from app.training.adaptation.config import FRAMING, AdaptationConfig
 from app.training.bundle_writer import BundleWriter
+from app.training.commonness import CommonnessConfig
 from app.training.embedding_set import EmbeddingSet
 from app.training.export import Precision
 from app.training.head import HeadTraining
 from app.training.plan import SEED
-from app.training.published import ExportedNetworks
+from app.training.published import DETECTOR, RESNET29_DIMENSION, ExportedNetworks
 from app.training.screening import MIN_COSINE, Screened
 from app.training.selection import Candidate
 from app.training.template import Placement
@@ -46,14 +46,23 @@ gates would turn away more people than they would spare an error. Beyond 60 degr
 too, every second genuine pair still matches, so an extreme pose is advice, not a refusal.
 """
 
-PUBLISHED_HEAD: Final = L1Head(np.full(128, 4.0, np.float32), 15.5)
-"""For the vote policy of a bundle without a trained head: equal weights, 0.5 about where two
-embeddings are as far apart as the published threshold (0.6 at the published length)."""
+COMMONNESS: Final = "commonness.tflite"
 
 LICENCE: Final = (
     "Network weights: public domain (ResNet-29) and MIT (MTCNN). "
     "{celeba} CelebA is released for non-commercial research only."
 )
+
+
+def published_head(dimension: int) -> L1Head:
+    """For the vote policy of a bundle without a trained head: equal weights.
+
+    0.5 is about where two embeddings are as far apart as the published threshold (0.6 at the
+    published length). A commonness has no weight.
+    """
+    weights = np.full(dimension, 4.0, np.float32)
+    weights[RESNET29_DIMENSION:] = 0
+    return L1Head(weights, 15.5)
 
 
 def write_networks(
@@ -69,6 +78,11 @@ def write_networks(
     for role, name in names.items():
         writer.add(name, getattr(exported, role))
     section = embedding_section(precision)
+    if exported.commonness:
+        writer.add(COMMONNESS, exported.commonness)
+        section = section.model_copy(
+            update={"commonness": COMMONNESS, "dimension": exported.dimension}
+        )
     writer.add(section.network, exported.embeddings[precision])
     writer.add("embedding.keras", exported.keras)
     touched = (
@@ -78,7 +92,7 @@ def write_networks(
     untouched = "No weight has seen CelebA; the alignment and the calibration were measured on it."
     return {
         "preset": "resnet29",
-        "detector": {**names, **asdict(DetectorSettings())},
+        "detector": {**names, **asdict(DETECTOR)},
         "alignment": {"size": template.size, "points": template.points.tolist()},
         "embedding": section.model_dump(),
         "quality": {code: asdict(gate) for code, gate in GATES.items()},
@@ -93,7 +107,7 @@ def embedding_section(precision: Precision) -> EmbeddingSection:
         network="embedding.tflite",
         keras="embedding.keras",
         precision=precision.value,
-        dimension=128,
+        dimension=RESNET29_DIMENSION,
         mean=networks.RESNET29_MEAN,
         scale=networks.RESNET29_SCALE,
         mirror=True,
@@ -136,7 +150,9 @@ def provenance(
             **(counts(train) if celeba else {}),
             **(asdict(HeadTraining()) if celeba else {}),
         },
+        "framing": FRAMING,
         "adaptation": asdict(AdaptationConfig()) if celeba else None,
+        "commonness": asdict(CommonnessConfig()) if celeba else None,
         "template_placements": [asdict(p) for p in placements],
         "precision_tar_at_fmr_1e-3": precisions,
         "selection_tar_at_fmr_1e-3": [

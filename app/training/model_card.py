@@ -19,6 +19,7 @@ def model_card(version: str, sections: Mapping[str, Any], document: CalibrationD
         precision=sections["embedding"]["precision"],
         decision=score["decision"],
         fusion=score["fusion"],
+        adaptation=_ADAPTED if training["adaptation"] else _PUBLISHED,
         head=training["head"]["trained_on"] or "nothing (equal weights)",
         data=", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in document.data.items()),
         min_cosine=screening["min_cosine"],
@@ -55,6 +56,12 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+_PUBLISHED: Final = "The weights are as published."
+_ADAPTED: Final = """\
+The published weights were adapted on CelebA's training identities: distilled towards their own mean
+over several views, parted by a contrastive loss, and taken half way back. The last number of an
+embedding is its commonness, how alike strangers look to the face; the decision subtracts it."""
+
 _TEXT: Final = r"""# Model card: {version}
 
 **Intended use.** One-to-one verification of cooperative subjects: is the person on this photo the
@@ -63,6 +70,7 @@ There is **no liveness detection**: a printed photo or a screen passes.
 
 **Networks.** Detection: MTCNN (three small networks). Embedding: ResNet-29, 5.6 million parameters,
 128 numbers of unit length, mean of the face and its mirror image, {precision} weights.
+{adaptation}
 
 **Licence.** {licence}
 CelebA's terms concern the fitted parts named here; whoever needs a bundle for commercial use
@@ -94,7 +102,8 @@ whose threshold is no stricter.
 
 **Known weaknesses.** Thresholds are priced on CelebA: celebrities, mostly adult, mostly
 light-skinned, photographed by professionals. On other people, cameras and conditions the rates
-shift; measure on your own photos with `facetwin evaluate`. Children, relatives, and groups that
+shift, either way (a domain shift): docs/accuracy.md has that from CelebA to LFW in figures, and
+`facetwin evaluate folder` measures it on your own photos. Children, relatives, and groups that
 these sets under-represent are confused more often. Few identities have many photos, so the rates
 of the larger buckets rest on few people; their thresholds are never laxer than those of
 fewer references.

@@ -3,26 +3,42 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from app.inference.detect import Detector, DetectorSettings
 from app.training import dlib_weights, mtcnn_networks, networks
 from app.training.export import Precision, to_tflite
 
+RESNET29_DIMENSION: Final = 128
+DETECTOR: Final = DetectorSettings(mirrored_look=True)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportedNetworks:
-    """Detector and embedding as .tflite, and the embedding as a Keras file for training."""
+    """The networks of a bundle.
+
+    Attributes:
+        proposal, refinement, output: The detector's, as .tflite.
+        embeddings: As .tflite in several precisions.
+        keras: The embedding as a Keras file, for training.
+        commonness: As .tflite, if the bundle has one.
+    """
 
     proposal: bytes
     refinement: bytes
     output: bytes
     embeddings: dict[Precision, bytes]
     keras: bytes
+    commonness: bytes | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of an embedding, the commonness included."""
+        return RESNET29_DIMENSION + (self.commonness is not None)
 
     def detector(self) -> Detector:
-        """The cascade with default settings."""
-        return Detector(self.proposal, self.refinement, self.output, DetectorSettings())
+        """The cascade as the bundle will run it."""
+        return Detector(self.proposal, self.refinement, self.output, DETECTOR)
 
     def with_embedding(self, model: Any) -> "ExportedNetworks":
         """The same cascade with another embedding network."""

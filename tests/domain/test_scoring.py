@@ -7,6 +7,7 @@ from app.domain.scoring import (
     decision_scores,
     fuse,
     fuse_rows,
+    pairwise_scores,
     score_matrix,
     sigmoid,
 )
@@ -38,6 +39,23 @@ def test_a_head_with_weights_that_are_not_a_distance_is_refused(weights: list[fl
 def test_cosine_of_unit_vectors() -> None:
     scores = decision_scores(ScoreName.COSINE, HEAD, PROBE, REFERENCES)
     assert scores == pytest.approx([1.0, 0.0, 0.6])
+
+
+def test_a_common_face_has_to_be_more_alike() -> None:
+    rare, common = np.array([[0.6, 0.8, 0.1], [0.6, 0.8, 0.3]], np.float32)
+    probe = np.array([1.0, 0.0, 0.2], np.float32)
+    scores = decision_scores(ScoreName.NORMALISED_COSINE, HEAD, probe, np.stack([rare, common]))
+    assert scores == pytest.approx([0.6 - 0.1 - 0.2, 0.6 - 0.3 - 0.2])
+
+
+@pytest.mark.parametrize("name", list(ScoreName))
+def test_rows_score_as_one_by_one(name: ScoreName) -> None:
+    found = pairwise_scores(name, HEAD, REFERENCES, REFERENCES[::-1])
+    each = [
+        decision_scores(name, HEAD, first, second[None])[0]
+        for first, second in zip(REFERENCES, REFERENCES[::-1], strict=True)
+    ]
+    assert found == pytest.approx(each)
 
 
 @pytest.mark.parametrize("name", list(ScoreName))

@@ -1,0 +1,160 @@
+"""Stages of building the default bundle, each through the pipeline that will serve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+
+from app.domain.calibration import Calibration
+from app.domain.decisions import Decider
+from app.domain.entities import FacePolicy
+from app.domain.errors import BundleError, FacetwinError
+from app.domain.scoring import L1Head, ScoreName
+from app.inference.align import AlignmentTemplate
+from app.inference.bundle import CALIBRATION, GOLDEN, load_bundle
+from app.inference.decode import DecodeLimits
+from app.inference.manifest import CalibrationDocument
+from app.inference.pipeline import Pipeline
+from app.training.adaptation.adapt import adapt
+from app.training.adaptation.config import AdaptationConfig
+from app.training.adaptation.faces import collect
+from app.training.bundle_sections import published_head, score_section, write_networks
+from app.training.bundle_writer import BundleWriter
+from app.training.commonness import CommonnessConfig, fit_commonness
+from app.training.datasets import LabelledImage, read_folder
+from app.training.embedding_set import EmbeddingSet, embed_all
+from app.training.export import Precision
+from app.training.head import HeadTraining, train_head
+from app.training.lfw import lfw_root
+from app.training.plan import SEED, Plan
+from app.training.published import ExportedNetworks, published_embedding
+from app.training.screening import Screened, screen
+from app.training.selection import Candidate, bucket_tar
+
+INT8_TOLERANCE: Final = 0.002
+"""int8 is taken when it loses at most this much true accept rate against float16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Networks and a template that can already be tried.
+
+    Attributes:
+        plan: What is built.
+        networks: In the forms that a bundle needs.
+        template: What faces are aligned to.
+    """
+
+    plan: Plan
+    networks: ExportedNetworks
+    template: AlignmentTemplate
+
+    @property
+    def score(self) -> ScoreName:
+        """What two embeddings of the draft are compared by."""
+        common = self.networks.commonness is not None
+        return ScoreName.NORMALISED_COSINE if common else ScoreName.COSINE
+
+    def embed(self, precision: Precision, photos: Sequence[LabelledImage]) -> EmbeddingSet:
+        """Run photos through the serving pipeline of a throw-away bundle."""
+        plan = self.plan
+        with TemporaryDirectory() as folder:
+            writer = BundleWriter(Path(folder), "draft")
+            sections = write_networks(
+                writer, self.networks, precision, self.template, celeba=plan.celeba
+            )
+            candidate = Candidate(self.score, "mean", (0.0,))
+            sections |= score_section(candidate, published_head(self.networks.dimension))
+            sections["training"] = {}
+            writer.add_json(CALIBRATION, CalibrationDocument(data={}, buckets={}).model_dump())
+            writer.add_json(GOLDEN, [])
+            writer.manifest(sections)
+            bundle = load_bundle(writer.publish())
+            pipeline = Pipeline(bundle, engines=plan.threads, limits=DecodeLimits())
+            stage = f"embed {len(photos)} photos with {precision} weights"
+            return embed_all(
+                pipeline,
+                photos,
+                threads=plan.threads,
+                progress=lambda done, total: plan.report(stage, done, total),
+            )
+
+
+def screened_identities(draft: Draft, photos: Sequence[LabelledImage]) -> list[Screened]:
+    """Identities that may be LFW's, judged by the published weights."""
+    strangers = read_folder(lfw_root(draft.plan.data) / "images")
+    return screen(
+        draft.embed(Precision.INT8, photos),
+        draft.embed(Precision.INT8, strangers),
+    )
+
+
+def adapted(draft: Draft, photos: Sequence[LabelledImage]) -> Draft:
+    """The draft with the embedding adapted on `photos`, and their commonness."""
+    plan, model = draft.plan, published_embedding()
+    faces = collect(
+        photos,
+        draft.template,
+        draft.networks.detector,
+        threads=plan.threads,
+        progress=lambda done, total: plan.report("cut faces out", done, total),
+    )
+    adapt(model, faces, AdaptationConfig(), plan.report)
+    moved = replace(draft, networks=draft.networks.with_embedding(model))
+    plan.report("fit the commonness", 0, 1)
+    shown = found_among(moved.embed(Precision.INT8, photos), photos)
+    commonness = fit_commonness(shown.embeddings, shown.identities, CommonnessConfig())
+    return replace(moved, networks=replace(moved.networks, commonness=commonness.tflite()))
+
+
+def trained_head(photos: EmbeddingSet) -> L1Head:
+    """The Siamese head, trained on photos that all show a face."""
+    return train_head(photos.embeddings, photos.identities, HeadTraining())
+
+
+def choose_precision(
+    draft: Draft, chosen: Sequence[LabelledImage]
+) -> tuple[Precision, dict[str, float], EmbeddingSet]:
+    """int8 unless float16 is measurably better; with validation photos embedded by the winner."""
+    sets = {
+        precision: draft.embed(precision, chosen).renumbered()
+        for precision in (Precision.INT8, Precision.FLOAT16)
+    }
+    head = published_head(draft.networks.dimension)
+    decider = Decider(draft.score, head, "mean", Calibration({}))
+    tars = {p: bucket_tar(photos, decider, "1", SEED) for p, photos in sets.items()}
+    close = tars[Precision.INT8] >= tars[Precision.FLOAT16] - INT8_TOLERANCE
+    winner = Precision.INT8 if close else Precision.FLOAT16
+    return winner, {p.value: tar for p, tar in tars.items()}, sets[winner]
+
+
+def write_golden(writer: BundleWriter, plan: Plan, sections: dict[str, Any]) -> None:
+    """Copy the portraits, with the embedding that the finished pipeline gives each."""
+    pictures = sorted(plan.pictures.glob("*.jpg"))
+    if not pictures:
+        raise BundleError(f"{plan.pictures} holds no portraits for the golden images.")
+    writer.add_json(GOLDEN, [])
+    writer.manifest(sections)
+    pipeline = Pipeline(load_bundle(writer.directory), engines=1, limits=DecodeLimits())
+    entries = []
+    for picture in pictures:
+        name = f"golden/{picture.name}"
+        writer.add(name, picture.read_bytes())
+        try:
+            found = pipeline.analyze(picture.read_bytes(), FacePolicy.PROMINENT)
+        except FacetwinError as error:
+            raise BundleError(
+                f"The portrait {picture.name} is unusable: {error.message}"
+            ) from error
+        entries.append({"file": name, "embedding": [float(v) for v in found.embedding]})
+    writer.add_json(GOLDEN, entries)
+
+
+def found_among(photos: EmbeddingSet, images: Sequence[LabelledImage]) -> EmbeddingSet:
+    """The photos among `images` that show a face, with identities numbered from 0."""
+    wanted = frozenset(images)
+    keep = np.array([image in wanted for image in photos.images]) & photos.found
+    return photos.subset(keep).renumbered()
