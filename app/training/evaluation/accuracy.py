@@ -135,7 +135,9 @@ def best_threshold(scores: Floats, same: Flags) -> float:
     right = np.concatenate([[0], np.cumsum(~labels)]) + (
         labels.sum() - np.concatenate([[0], np.cumsum(labels)])
     )
+    # Equal scores fall on one side together.
+    right[1:-1][ordered[1:] == ordered[:-1]] = -1
     cut = int(np.argmax(right))
-    low = ordered[max(cut - 1, 0)]
-    high = ordered[min(cut, len(ordered) - 1)]
-    return float((low + high) / 2)
+    if cut == len(ordered):
+        return float(np.nextafter(ordered[-1], np.float32(np.inf)))
+    return float((ordered[max(cut - 1, 0)] + ordered[cut]) / 2)

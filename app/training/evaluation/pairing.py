@@ -107,7 +107,10 @@ def cross_impostor_pairs(
 ) -> Rows:
     """The same between two lists of rows, probes and references."""
     probes, references = sides
-    if len(probes) * len(references) > limit:
+    people = int(identities.max(initial=-1)) + 1
+    own = np.bincount(identities[probes], minlength=people)
+    same = own @ np.bincount(identities[references], minlength=people)
+    if len(probes) * len(references) - same > limit:
         return _draw(identities, sides, generator, limit)
     first, second = np.nonzero(identities[probes][:, None] != identities[references])
     return probes[first], references[second]

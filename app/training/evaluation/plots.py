@@ -94,7 +94,8 @@ def roc_figure(curves: Mapping[str, RateCurve]) -> "Figure":
 def det_figure(curves: Mapping[str, RateCurve]) -> "Figure":
     """FNMR over FMR, both on normal-deviate axes (Martin et al., "The DET curve", 1997)."""
     figure, axes = _axes("Detection error trade-off", "False non-match rate")
-    least = min(float(curve.fmr[0]) for curve in curves.values())
+    # A handful of pairs has no rate below a tenth, and the axes need room.
+    least = min(0.1, *(float(curve.fmr[0]) for curve in curves.values()))
     for label, curve in curves.items():
         rates = (curve.fmr, curve.fnmr, curve.low, curve.high)
         _draw(axes, label, curve, tuple(deviates(each, least) for each in rates))

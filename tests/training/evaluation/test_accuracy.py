@@ -21,6 +21,23 @@ def pairs(scores: list[float], same: list[int], failed: tuple[int, ...] = ()) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("scores", "same", "right"),
+    [
+        ([0.1, 0.8, 0.9], [True, False, False], 2),
+        ([0.5, 0.5, 0.5, 0.5, 0.5, 0.9], [False, False, False, True, True, True], 4),
+        ([0.3, 0.4], [True, True], 2),
+    ],
+    ids=["nothing matches", "equal scores", "everything matches"],
+)
+def test_the_best_threshold_gives_the_most_right_answers(
+    scores: list[float], same: list[bool], right: int
+) -> None:
+    told = np.array(scores, np.float32)
+    threshold = best_threshold(told, np.array(same))
+    assert np.count_nonzero((told >= threshold) == np.array(same)) == right
+
+
 def test_the_best_threshold_lies_in_the_middle_of_its_gap() -> None:
     listed = pairs([0.1, 0.2, 0.6, 0.8], [0, 0, 1, 1])
     assert best_threshold(listed.scores, listed.same) == pytest.approx(0.4)

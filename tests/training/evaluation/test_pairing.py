@@ -79,3 +79,15 @@ def test_a_photo_that_failed_fails_its_genuine_pairs_and_makes_no_impostor_pair(
         np.sort(made.impostor)[-1],
         exact[1:, 1:][photos.identities[1:, None] != photos.identities[1:]].max(),
     )
+
+
+def test_probes_and_references_of_one_person_make_no_impostor_pair() -> None:
+    identities = np.array([0] * 30 + [1])
+    rows = np.arange(30)
+    generator = np.random.default_rng(1)
+    first, _second = cross_impostor_pairs(identities, (rows, rows), generator, limit=100)
+    assert len(first) == 0
+    both = np.arange(31)
+    first, second = cross_impostor_pairs(identities, (both, both), generator, limit=100)
+    assert len(first) == 60
+    assert (identities[first] != identities[second]).all()

@@ -93,3 +93,8 @@ def test_a_folder_that_cant_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "plots" / "det.svg").mkdir()
     with pytest.raises(InvalidRequestError, match=r"det.svg can't be written"):
         folder.write({"a": SETS["second"]}, seed=1)
+
+
+def test_a_single_impostor_pair_is_drawn_too(tmp_path: Path) -> None:
+    names = opened(tmp_path).write({"tiny": random(4, 1, steps=9, seed=3)}, seed=1)
+    assert all(b"tiny" in Path(name).read_bytes() for name in names)
