@@ -95,6 +95,8 @@ def load_bundle(directory: Path) -> Bundle:
         )
     except (KeyError, ValueError) as error:
         raise BundleError(f"The bundle {directory.name} is incomplete: {error}") from error
+    if any(len(embedding) != manifest.embedding.dimension for _image, embedding in golden):
+        raise BundleError(f"{GOLDEN} of {directory.name} is not of its embedding's dimension.")
     networks = {name: data for name, data in content.items() if name.endswith(".tflite")}
     return Bundle(directory, manifest, document.calibration(), networks, golden)
 

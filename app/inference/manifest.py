@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from app.domain.calibration import BUCKETS, Calibration, OperatingPoint
 from app.domain.decisions import Decider
@@ -123,6 +123,20 @@ class Manifest(_Strict):
     versions: dict[str, str]
     checksum: Sha256
     """sha256 of this document's canonical JSON without `checksum`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        normalised = self.score.decision is ScoreName.NORMALISED_COSINE
+        if normalised and not self.embedding.commonness:
+            raise ValueError("the score normalised_cosine needs a network `commonness`")
+        if self.score.decision is ScoreName.COSINE and self.embedding.commonness:
+            raise ValueError("the score cosine would take a commonness for a part of the face")
+        if len(self.score.head.weights) != self.embedding.dimension:
+            raise ValueError(
+                f"the head has {len(self.score.head.weights)} weights for embeddings of "
+                f"{self.embedding.dimension} numbers"
+            )
+        return self
 
     def gates(self) -> dict[ReasonCode, Gate]:
         """As `domain.quality.assess` takes them."""

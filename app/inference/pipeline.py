@@ -18,7 +18,6 @@ from app.domain.entities import (
     Face,
     FacePolicy,
     FaceTemplate,
-    Floats,
     Landmarks,
     Pixels,
     Quality,
@@ -32,11 +31,9 @@ from app.inference.bundle import Bundle
 from app.inference.decode import SEARCH_SIDE, DecodeLimits, Photo, decode
 from app.inference.detect import Detector
 from app.inference.embed import Embedder
+from app.inference.golden import Agreement
 from app.inference.heap import share_heaps
 from app.inference.measure import measure
-
-GOLDEN_COSINE = 0.999
-"""Least cosine between a golden image's embedding and the one stored in the bundle."""
 
 _STORED_JPEG_QUALITY = 95
 
@@ -143,7 +140,8 @@ class Pipeline:
         """
         if not self._bundle.golden:
             return False, "the bundle has no golden images"
-        worst = 1.0
+        worst = Agreement(1.0, None)
+        commonness = self._bundle.manifest.embedding.commonness is not None
         with ExitStack() as held:
             for engine in [held.enter_context(self._engine()) for _ in range(self._count)]:
                 for image, expected in self._bundle.golden:
@@ -155,9 +153,10 @@ class Pipeline:
                         )
                     except FacetwinError as error:
                         return False, f"a golden image failed: {error.message}"
-                    worst = min(worst, _cosine(found.embedding, np.array(expected, np.float32)))
-        passed = worst >= GOLDEN_COSINE
-        return passed, f"least golden cosine {worst:.6f}, required {GOLDEN_COSINE}"
+                    stored = np.array(expected, np.float32)
+                    agreement = Agreement.of(found.embedding, stored, commonness=commonness)
+                    worst = worst.worse(agreement)
+        return worst.passed, str(worst)
 
     def _search(self, data: bytes, photo: Photo, engine: _Engine) -> tuple[Photo, list[Face]]:
         """Faces on the photo; a reduced photo that shows none is looked at again, larger.
@@ -215,10 +214,6 @@ class _Clock:
         now = self._timer()
         self.milliseconds[stage] = (now - self._last) * 1000
         self._last = now
-
-
-def _cosine(a: Floats, b: Floats) -> float:
-    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
 
 
 def _scaled(face: Face, scale: float) -> Face:

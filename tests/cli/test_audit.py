@@ -10,7 +10,9 @@ from zipfile import ZipFile
 import pytest
 
 from app.cli import run
+from app.inference.bundle import load_active
 from tests import pictures
+from tests.conftest import MODEL_DIR
 
 ASTRONAUT, HOPPER = str(pictures.ASTRONAUT), str(pictures.HOPPER)
 
@@ -122,6 +124,7 @@ def test_an_export_is_a_private_zip_file(tmp_path: Path) -> None:
     with ZipFile(archive) as files:
         document = json.loads(files.read("person.json"))
     assert document["subject"] == "Eileen"
-    assert len(document["references"][0]["embeddings"][0]["vector"]) == 128
+    dimension = load_active(MODEL_DIR).manifest.embedding.dimension
+    assert len(document["references"][0]["embeddings"][0]["vector"]) == dimension
     assert run(["subjects", "export", "eileen", "--to", str(archive)]) == 3
     assert run(["subjects", "export", "nobody", "--to", str(tmp_path / "n.zip")]) == 3

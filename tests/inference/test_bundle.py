@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -65,6 +66,30 @@ def test_changed_preprocessing_under_an_old_fingerprint_is_refused(copy: Path) -
     embedding = json.loads((copy / "manifest.json").read_text())["embedding"]
     edit(copy, mend=True, embedding=embedding | {"mirror": False})
     with pytest.raises(BundleError, match="fingerprint"):
+        load_bundle(copy)
+
+
+def test_sections_that_do_not_fit_together_are_refused(copy: Path) -> None:
+    score = json.loads((copy / "manifest.json").read_text())["score"]
+    other = "cosine" if score["decision"] == "normalised_cosine" else "normalised_cosine"
+    edit(copy, mend=True, score=score | {"decision": other})
+    with pytest.raises(BundleError, match="commonness"):
+        load_bundle(copy)
+    short = score["head"] | {"weights": score["head"]["weights"][1:]}
+    edit(copy, mend=True, score=score | {"head": short})
+    with pytest.raises(BundleError, match="weights for embeddings of"):
+        load_bundle(copy)
+
+
+def test_golden_embeddings_of_another_dimension_are_refused(copy: Path) -> None:
+    entries = json.loads((copy / "golden.json").read_text())
+    entries[0]["embedding"].pop()
+    data = json.dumps(entries).encode()
+    (copy / "golden.json").write_bytes(data)
+    files = json.loads((copy / "manifest.json").read_text())["files"]
+    entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    edit(copy, mend=True, files=files | {"golden.json": entry})
+    with pytest.raises(BundleError, match="dimension"):
         load_bundle(copy)
 
 

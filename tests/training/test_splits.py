@@ -16,6 +16,7 @@ def celeba(tmp_path: Path) -> CelebA:
             directory = tmp_path / folder / f"{identity:05d}"
             directory.mkdir(parents=True)
             (directory / "000001.jpg").touch()
+            (directory / f"{folder}.jpg").touch()
             (directory / "notes.txt").touch()
     return CelebA.read(tmp_path)
 
@@ -45,6 +46,17 @@ def test_tested_identities_leave_the_small_set_and_others_of_their_digit_train(
 def test_validation_uses_both_sets(celeba: CelebA) -> None:
     folders = {i.path.parts[-3] for i in celeba.side(Side.VALIDATION)}
     assert folders == {"celeba-wild", "celeba-small"}
+
+
+def test_a_photo_in_both_sets_counts_once_as_the_wild_one(celeba: CelebA) -> None:
+    photos = [i.path.parts[-3:] for i in celeba.side(Side.VALIDATION) if i.identity == "07204"]
+    assert sorted(photos) == [
+        ("celeba-small", "07204", "celeba-small.jpg"),
+        ("celeba-wild", "07204", "000001.jpg"),
+        ("celeba-wild", "07204", "celeba-wild.jpg"),
+    ]
+    alone = [i.path.parts[-3:] for i in celeba.side(Side.VALIDATION) if i.identity == "07194"]
+    assert ("celeba-small", "07194", "000001.jpg") in alone
 
 
 def test_without_drops_whole_identities(celeba: CelebA) -> None:

@@ -82,14 +82,11 @@ def impostor_pairs(
     generator: np.random.Generator,
     limit: int = IMPOSTOR_PAIRS,
 ) -> Rows:
-    """Pairs among `rows` of two people: all if there are at most `limit`, else a draw of `limit`.
-
-    A draw may repeat a pair; with so many to draw from, that is rare.
-    """
+    """Pairs among `rows` of two people: all if there are at most `limit`, else `limit` of them."""
     groups = _groups(identities, rows)
     sizes = np.array([len(group) for group in groups], np.int64)
     if (sizes.sum() ** 2 - (sizes**2).sum()) // 2 > limit:
-        return _draw(identities, (rows, rows), generator, limit)
+        return _draw(identities, (rows, rows), generator, limit, ordered=False)
     first, second = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
     rest = np.concatenate([*groups, np.empty(0, np.intp)])
     for group in groups:
@@ -111,21 +108,34 @@ def cross_impostor_pairs(
     own = np.bincount(identities[probes], minlength=people)
     same = own @ np.bincount(identities[references], minlength=people)
     if len(probes) * len(references) - same > limit:
-        return _draw(identities, sides, generator, limit)
+        return _draw(identities, sides, generator, limit, ordered=True)
     first, second = np.nonzero(identities[probes][:, None] != identities[references])
     return probes[first], references[second]
 
 
-def _draw(identities: Indices, sides: Rows, generator: np.random.Generator, limit: int) -> Rows:
-    """Photos are drawn alike; pairs of one person are thrown away."""
-    firsts, seconds, count = [], [], 0
-    while count < limit:
+def _draw(
+    identities: Indices, sides: Rows, generator: np.random.Generator, limit: int, *, ordered: bool
+) -> Rows:
+    """`limit` different pairs of two people, each as likely as any other; there must be as many.
+
+    Args:
+        identities: Shape (n,).
+        sides: Rows that the first and the second of a pair are drawn from.
+        generator: Draws.
+        limit: How many.
+        ordered: Whether (a, b) and (b, a) are two pairs.
+    """
+    rows, drawn = len(identities), np.empty(0, np.int64)
+    while len(drawn) < limit:
         first, second = (side[generator.integers(len(side), size=limit * 5 // 4)] for side in sides)
+        if not ordered:
+            first, second = np.minimum(first, second), np.maximum(first, second)
         different = identities[first] != identities[second]
-        firsts.append(first[different])
-        seconds.append(second[different])
-        count += len(firsts[-1])
-    return np.concatenate(firsts)[:limit], np.concatenate(seconds)[:limit]
+        drawn = np.concatenate([drawn, first[different] * rows + second[different]])
+        _values, places = np.unique(drawn, return_index=True)
+        drawn = drawn[np.sort(places)]
+    first, second = np.divmod(drawn[:limit], rows)
+    return first, second
 
 
 def _groups(identities: Indices, rows: Indices) -> list[Indices]:

@@ -50,6 +50,7 @@ def test_of_many_impostor_pairs_as_many_as_wanted_are_drawn() -> None:
     first, second = impostor_pairs(identities, np.arange(204), generator(), limit=500)
     assert len(first) == len(second) == 500
     assert (identities[first] != identities[second]).all()
+    assert len({frozenset(p) for p in zip(first.tolist(), second.tolist(), strict=True)}) == 500
     again = impostor_pairs(identities, np.arange(204), generator(), limit=500)
     assert (first == again[0]).all()
     assert (second == again[1]).all()
@@ -61,8 +62,9 @@ def test_probes_are_compared_with_references_of_others() -> None:
     made = set(zip(first.tolist(), second.tolist(), strict=True))
     assert made == {(0, 2), (0, 3), (1, 2), (1, 4)}
     drawn = cross_impostor_pairs(IDENTITIES, (probes, references), generator(), limit=3)
-    assert len(drawn[0]) == 3
-    assert set(zip(*(d.tolist() for d in drawn), strict=True)) <= made
+    chosen = set(zip(*(d.tolist() for d in drawn), strict=True))
+    assert len(drawn[0]) == len(chosen) == 3
+    assert chosen <= made
 
 
 def test_a_photo_that_failed_fails_its_genuine_pairs_and_makes_no_impostor_pair() -> None:
