@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from app.training.head import HeadTraining
 from app.training.plan import SEED
 from app.training.published import DETECTOR, RESNET29_DIMENSION, ExportedNetworks
 from app.training.screening import MIN_COSINE, Screened
-from app.training.selection import Candidate
+from app.training.selection import Candidate, ChosenWeight
 from app.training.template import Placement
 
 GATES: Final = {
@@ -48,9 +48,17 @@ too, every second genuine pair still matches, so an extreme pose is advice, not 
 
 COMMONNESS: Final = "commonness.tflite"
 
-LICENCE: Final = (
-    "Network weights: public domain (ResNet-29) and MIT (MTCNN). "
-    "{celeba} CelebA is released for non-commercial research only."
+_ADAPTED: Final = (
+    "The detector's weights (pnet, rnet, onet) are MIT (MTCNN). The embedding (embedding.tflite, "
+    "embedding.keras) started from public-domain weights (ResNet-29) and was then trained on "
+    "CelebA; commonness.tflite, the Siamese head, the alignment and the calibration were fitted "
+    "on it. CelebA is released for non-commercial research only: take all of these, and so the "
+    "bundle, for non-commercial."
+)
+_UNTOUCHED: Final = (
+    "All weights are as published: public domain (ResNet-29) and MIT (MTCNN). No weight has seen "
+    "CelebA; the alignment and the calibration were measured on it, and CelebA is released for "
+    "non-commercial research only."
 )
 
 
@@ -85,18 +93,13 @@ def write_networks(
         )
     writer.add(section.network, exported.embeddings[precision])
     writer.add("embedding.keras", exported.keras)
-    touched = (
-        "The embedding was adapted on CelebA; the Siamese head, the alignment and the calibration "
-        "were fitted on it."
-    )
-    untouched = "No weight has seen CelebA; the alignment and the calibration were measured on it."
     return {
         "preset": "resnet29",
         "detector": {**names, **asdict(DETECTOR)},
         "alignment": {"size": template.size, "points": template.points.tolist()},
         "embedding": section.model_dump(),
         "quality": {code: asdict(gate) for code, gate in GATES.items()},
-        "licence": LICENCE.format(celeba=touched if celeba else untouched),
+        "licence": _ADAPTED if celeba else _UNTOUCHED,
         "versions": versions(),
     }
 
@@ -127,16 +130,29 @@ def score_section(chosen: Candidate, head: L1Head) -> dict[str, Any]:
     }
 
 
-def provenance(
-    placements: Sequence[Placement],
-    screened: Sequence[Screened],
-    precisions: Mapping[str, float],
-    candidates: Sequence[Candidate],
-    train: EmbeddingSet,
-    *,
-    celeba: bool,
-) -> dict[str, Any]:
-    """How the bundle came to be, for people to read."""
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a build tried and found, for people to read.
+
+    Attributes:
+        placements: Of the alignment template.
+        screened: Identities that were left out.
+        weight: Of the commonness; None if no weight has seen CelebA.
+        precisions: True accept rate by precision of the weights.
+        candidates: Scores and fusions, the best first.
+    """
+
+    placements: Sequence[Placement]
+    screened: Sequence[Screened]
+    weight: ChosenWeight | None
+    precisions: Mapping[str, float]
+    candidates: Sequence[Candidate]
+
+
+def provenance(choices: Choices, train: EmbeddingSet) -> dict[str, Any]:
+    """How the bundle came to be; `train` holds the photos that the head was trained on."""
+    weight = choices.weight
+    celeba = weight is not None
     return {
         "seed": SEED,
         "weights": {
@@ -152,15 +168,15 @@ def provenance(
         },
         "framing": FRAMING,
         "adaptation": asdict(AdaptationConfig()) if celeba else None,
-        "commonness": asdict(CommonnessConfig()) if celeba else None,
-        "template_placements": [asdict(p) for p in placements],
-        "precision_tar_at_fmr_1e-3": precisions,
+        "commonness": asdict(CommonnessConfig()) | asdict(weight) if weight else None,
+        "template_placements": [asdict(p) for p in choices.placements],
+        "precision_tar_at_fmr_1e-3": choices.precisions,
         "selection_tar_at_fmr_1e-3": [
-            {"score": c.score.value, "fusion": c.fusion, "tars": c.tars} for c in candidates
+            {"score": c.score.value, "fusion": c.fusion, "tars": c.tars} for c in choices.candidates
         ],
         "screening": {
             "min_cosine": MIN_COSINE,
-            "identities": [asdict(s) for s in screened],
+            "identities": [asdict(s) for s in choices.screened],
         },
     }
 

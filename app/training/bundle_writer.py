@@ -21,12 +21,16 @@ class BundleWriter:
 
     Nothing is visible to a loader before `publish`; a crash leaves a hidden folder that the next
     build of this version removes.
+
+    Raises:
+        BundleError: If a bundle of this version exists; bundles are never overwritten.
     """
 
     def __init__(self, model_dir: Path, version: str) -> None:
         self.version = version
         self.directory = model_dir / f"{STAGING}-{version}"
         self._final = model_dir / version
+        self._refuse_to_overwrite()
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
 
@@ -67,15 +71,18 @@ class BundleWriter:
         """Make the bundle visible under its version.
 
         Raises:
-            BundleError: If a bundle of this version exists; bundles are never overwritten.
+            BundleError: If one has appeared since.
         """
-        if self._final.exists():
-            raise BundleError(f"{self._final} exists. Remove it or choose another version.")
+        self._refuse_to_overwrite()
         for path in self.directory.rglob("*"):
             _flush(path)
         self.directory.rename(self._final)
         _flush(self._final.parent)
         return self._final
+
+    def _refuse_to_overwrite(self) -> None:
+        if self._final.exists():
+            raise BundleError(f"{self._final} exists. Remove it or choose another version.")
 
 
 def set_active(model_dir: Path, version: str) -> None:

@@ -24,18 +24,19 @@ _UNIT: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class CommonnessConfig:
-    """Hyper-parameters, chosen on validation identities.
+    """Hyper-parameters.
 
     Attributes:
         nearest: Strangers, one photo each, whose mean cosine is a face's commonness.
-        weight: Share of it that is subtracted; half would be the symmetric form of the
-            literature, and less is better here.
         ridge: Penalty of the fit.
+        weights: Shares of it that may be subtracted; half is the symmetric form of the
+            literature. Every build takes the one that validation identities prefer, and with 0
+            the bundle has no commonness.
     """
 
     nearest: int = 20
-    weight: float = 0.25
     ridge: float = 3.0
+    weights: tuple[float, ...] = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ class Commonness:
         z = (embeddings - self.middle) / _UNIT
         values = ((z @ self.matrix) * z).sum(axis=1) + z @ self.vector + self.constant
         return np.asarray(values, np.float32)
+
+    def weighted(self, weight: float) -> "Commonness":
+        """`weight` times the form."""
+        return Commonness(
+            self.middle, weight * self.matrix, weight * self.vector, weight * self.constant
+        )
 
     def tflite(self) -> bytes:
         """The network (n, d) to (n, 1) that serves."""
@@ -92,7 +99,7 @@ def fit_commonness(
         identities: Shape (n,), numbers.
         config: Hyper-parameters.
     """
-    target = config.weight * cohort_mean(embeddings, identities, config.nearest)
+    target = cohort_mean(embeddings, identities, config.nearest)
     middle = embeddings.mean(axis=0).astype(np.float64)
     z = (embeddings - middle) / _UNIT
     # The kernel of the products, so that n numbers are solved for instead of d * d.

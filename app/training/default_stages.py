@@ -11,7 +11,7 @@ import numpy as np
 from app.domain.calibration import Calibration
 from app.domain.decisions import Decider
 from app.domain.entities import FacePolicy
-from app.domain.errors import BundleError, FacetwinError
+from app.domain.errors import BundleError
 from app.domain.scoring import L1Head, ScoreName
 from app.inference.align import AlignmentTemplate
 from app.inference.bundle import CALIBRATION, GOLDEN, load_bundle
@@ -23,16 +23,15 @@ from app.training.adaptation.config import AdaptationConfig
 from app.training.adaptation.faces import collect
 from app.training.bundle_sections import published_head, score_section, write_networks
 from app.training.bundle_writer import BundleWriter
-from app.training.commonness import CommonnessConfig, fit_commonness
-from app.training.datasets import LabelledImage, read_folder
+from app.training.commonness import Commonness, CommonnessConfig, fit_commonness
+from app.training.datasets import LabelledImage
 from app.training.embedding_set import EmbeddingSet, embed_all
 from app.training.export import Precision
 from app.training.head import HeadTraining, train_head
-from app.training.lfw import lfw_root
 from app.training.plan import SEED, Plan
 from app.training.published import ExportedNetworks, published_embedding
 from app.training.screening import Screened, screen
-from app.training.selection import Candidate, bucket_tar
+from app.training.selection import Candidate, ChosenWeight, bucket_tar, choose_weight
 
 INT8_TOLERANCE: Final = 0.002
 """int8 is taken when it loses at most this much true accept rate against float16."""
@@ -57,6 +56,11 @@ class Draft:
         """What two embeddings of the draft are compared by."""
         common = self.networks.commonness is not None
         return ScoreName.NORMALISED_COSINE if common else ScoreName.COSINE
+
+    def with_commonness(self, commonness: Commonness) -> "Draft":
+        """The draft with a network that tells the commonness."""
+        networks = replace(self.networks, commonness=commonness.tflite())
+        return replace(self, networks=networks)
 
     def embed(self, precision: Precision, photos: Sequence[LabelledImage]) -> EmbeddingSet:
         """Run photos through the serving pipeline of a throw-away bundle."""
@@ -83,9 +87,22 @@ class Draft:
             )
 
 
-def screened_identities(draft: Draft, photos: Sequence[LabelledImage]) -> list[Screened]:
-    """Identities that may be LFW's, judged by the published weights."""
-    strangers = read_folder(lfw_root(draft.plan.data) / "images")
+def check_portraits(draft: Draft, portraits: Sequence[LabelledImage]) -> None:
+    """Refuse portraits that can't become golden images, before hours of work.
+
+    Raises:
+        BundleError: If one shows no face.
+    """
+    found = draft.embed(Precision.INT8, portraits)
+    for image, reasons in zip(found.images, found.reasons, strict=True):
+        if reasons:
+            raise BundleError(f"The portrait {image.path.name} is unusable: {', '.join(reasons)}.")
+
+
+def screened_identities(
+    draft: Draft, photos: Sequence[LabelledImage], strangers: Sequence[LabelledImage]
+) -> list[Screened]:
+    """Identities that may be among `strangers`, judged by the published weights."""
     return screen(
         draft.embed(Precision.INT8, photos),
         draft.embed(Precision.INT8, strangers),
@@ -93,7 +110,7 @@ def screened_identities(draft: Draft, photos: Sequence[LabelledImage]) -> list[S
 
 
 def adapted(draft: Draft, photos: Sequence[LabelledImage]) -> Draft:
-    """The draft with the embedding adapted on `photos`, and their commonness."""
+    """The draft with the embedding adapted on `photos`."""
     plan, model = draft.plan, published_embedding()
     faces = collect(
         photos,
@@ -103,11 +120,20 @@ def adapted(draft: Draft, photos: Sequence[LabelledImage]) -> Draft:
         progress=lambda done, total: plan.report("cut faces out", done, total),
     )
     adapt(model, faces, AdaptationConfig(), plan.report)
-    moved = replace(draft, networks=draft.networks.with_embedding(model))
-    plan.report("fit the commonness", 0, 1)
-    shown = found_among(moved.embed(Precision.INT8, photos), photos)
-    commonness = fit_commonness(shown.embeddings, shown.identities, CommonnessConfig())
-    return replace(moved, networks=replace(moved.networks, commonness=commonness.tflite()))
+    return replace(draft, networks=draft.networks.with_embedding(model))
+
+
+def with_commonness(
+    draft: Draft, photos: Sequence[LabelledImage], chosen: Sequence[LabelledImage]
+) -> tuple[Draft, ChosenWeight]:
+    """The draft with the commonness of `photos`, at the weight that the photos `chosen` prefer."""
+    config = CommonnessConfig()
+    draft.plan.report("fit the commonness", 0, 1)
+    shown = found_among(draft.embed(Precision.INT8, photos), photos)
+    whole = fit_commonness(shown.embeddings, shown.identities, config)
+    valid = draft.with_commonness(whole).embed(Precision.INT8, chosen).renumbered()
+    weight = choose_weight(valid, config.weights, SEED)
+    return draft.with_commonness(whole.weighted(weight.best)) if weight.best else draft, weight
 
 
 def trained_head(photos: EmbeddingSet) -> L1Head:
@@ -131,24 +157,18 @@ def choose_precision(
     return winner, {p.value: tar for p, tar in tars.items()}, sets[winner]
 
 
-def write_golden(writer: BundleWriter, plan: Plan, sections: dict[str, Any]) -> None:
+def write_golden(
+    writer: BundleWriter, portraits: Sequence[LabelledImage], sections: dict[str, Any]
+) -> None:
     """Copy the portraits, with the embedding that the finished pipeline gives each."""
-    pictures = sorted(plan.pictures.glob("*.jpg"))
-    if not pictures:
-        raise BundleError(f"{plan.pictures} holds no portraits for the golden images.")
     writer.add_json(GOLDEN, [])
     writer.manifest(sections)
     pipeline = Pipeline(load_bundle(writer.directory), engines=1, limits=DecodeLimits())
     entries = []
-    for picture in pictures:
-        name = f"golden/{picture.name}"
-        writer.add(name, picture.read_bytes())
-        try:
-            found = pipeline.analyze(picture.read_bytes(), FacePolicy.PROMINENT)
-        except FacetwinError as error:
-            raise BundleError(
-                f"The portrait {picture.name} is unusable: {error.message}"
-            ) from error
+    for picture in (image.path for image in portraits):
+        name, data = f"golden/{picture.name}", picture.read_bytes()
+        writer.add(name, data)
+        found = pipeline.analyze(data, FacePolicy.PROMINENT)
         entries.append({"file": name, "embedding": [float(v) for v in found.embedding]})
     writer.add_json(GOLDEN, entries)
 

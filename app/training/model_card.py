@@ -73,8 +73,9 @@ There is **no liveness detection**: a printed photo or a screen passes.
 {adaptation}
 
 **Licence.** {licence}
-CelebA's terms concern the fitted parts named here; whoever needs a bundle for commercial use
-builds one with `facetwin model build-default --no-celeba` and judges the rest for themselves.
+Whoever needs a bundle for commercial use builds one with
+`facetwin model build-default --no-celeba`, whose weights are free, and judges for themselves what
+measuring on CelebA means for them.
 
 **Data.** The embedding's author states 7,485 training identities (not published) and no overlap
 with LFW. The Siamese head was trained on: {head}. Calibration: {data}.

@@ -1,7 +1,7 @@
-"""Choosing the decision score, the fusion rule and the weights' precision on validation photos."""
+"""What validation photos choose: decision score, fusion, precision, weight of the commonness."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
@@ -43,6 +43,38 @@ def compare(
         tars = tuple(bucket_tar(photos, decider, bucket, seed) for bucket in BUCKETS)
         candidates.append(Candidate(score, fusion, tars))
     return sorted(candidates, key=lambda c: -c.tar)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenWeight:
+    """The best weight of the commonness, and what was tried.
+
+    Attributes:
+        best: The weight with the largest mean of `tars`.
+        tars: True accept rates at FMR `RATE` in each of `BUCKETS`, by weight.
+    """
+
+    best: float
+    tars: dict[float, tuple[float, ...]]
+
+
+def choose_weight(photos: EmbeddingSet, weights: Sequence[float], seed: int) -> ChosenWeight:
+    """Try weights of the commonness.
+
+    Args:
+        photos: With the whole commonness as the last number of each embedding.
+        weights: To try.
+        seed: Of drawing galleries.
+    """
+    head = L1Head(np.ones(photos.embeddings.shape[1], np.float32), 0.0)
+    decider = Decider(ScoreName.NORMALISED_COSINE, head, "mean", Calibration({}))
+    tars = {}
+    for weight in weights:
+        embeddings = photos.embeddings.copy()
+        embeddings[:, -1] *= weight
+        weighted = replace(photos, embeddings=embeddings)
+        tars[weight] = tuple(bucket_tar(weighted, decider, bucket, seed) for bucket in BUCKETS)
+    return ChosenWeight(max(tars, key=lambda weight: float(np.mean(tars[weight]))), tars)
 
 
 def bucket_tar(photos: EmbeddingSet, decider: Decider, bucket: str, seed: int) -> float:

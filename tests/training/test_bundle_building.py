@@ -2,14 +2,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from app.domain.errors import BundleError
+from app.domain.errors import BundleError, InvalidRequestError
 from app.inference.align import AlignmentTemplate
 from app.inference.bundle import Bundle, active_version, load_active
 from app.training.bundle_writer import BundleWriter, set_active
+from app.training.datasets import LabelledImage
+from app.training.default_bundle import build_default
+from app.training.default_stages import Draft, check_portraits
+from app.training.embedding_set import collect
+from app.training.plan import Plan
 from app.training.screening import screen
 from app.training.template import median_face, place
 from tests.training.people import people
@@ -53,11 +59,14 @@ def test_a_written_bundle_loads_and_becomes_active(bundle: Bundle, tmp_path: Pat
 
 
 def test_a_bundle_is_never_overwritten(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "copy").mkdir()
     writer = copied(bundle, tmp_path)
     writer.manifest(sections(bundle))
+    (tmp_path / "copy").mkdir()
     with pytest.raises(BundleError, match="exists"):
         writer.publish()
+    with pytest.raises(BundleError, match="exists"):
+        BundleWriter(tmp_path, "copy")
+    assert list((tmp_path / "copy").iterdir()) == []
 
 
 def test_what_an_interrupted_build_left_is_removed(bundle: Bundle, tmp_path: Path) -> None:
@@ -134,3 +143,29 @@ def test_the_template_goes_where_people_are_told_apart_best() -> None:
     assert template.points[:2, 1] == pytest.approx(47.5)
     assert template.points[:, 0].mean() == pytest.approx(74.5)
     assert len(tried) == 15
+
+
+def test_a_build_that_lacks_something_says_so_before_it_computes(tmp_path: Path) -> None:
+    data, pictures = tmp_path / "data", tmp_path / "pictures"
+    plan = Plan(data, pictures, model_dir=tmp_path / "model", version="new")
+    with pytest.raises(BundleError, match="no portraits"):
+        build_default(plan)
+    pictures.mkdir()
+    (pictures / "someone.jpg").touch()
+    with pytest.raises(InvalidRequestError, match="no LFW"):
+        build_default(plan)
+    for photo in ("lfw/images/A/A_0001.jpg", "celeba-wild/07201/1.jpg", "celeba-small/00001/1.jpg"):
+        (data / photo).parent.mkdir(parents=True, exist_ok=True)
+        (data / photo).touch()
+    (data / "lfw" / "pairs.txt").touch()
+    (tmp_path / "model" / "new").mkdir(parents=True)
+    with pytest.raises(BundleError, match="exists"):
+        build_default(plan)
+
+
+def test_portraits_that_show_no_face_are_refused() -> None:
+    image = LabelledImage(Path("gray.jpg"), "gray")
+    draft = Mock(spec=Draft)
+    draft.embed.return_value = collect([image], ["no_face"])
+    with pytest.raises(BundleError, match=r"gray\.jpg is unusable: no_face"):
+        check_portraits(draft, [image])

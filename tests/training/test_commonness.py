@@ -5,7 +5,7 @@ from app.inference.litert import Network
 from app.training.commonness import CommonnessConfig, cohort_mean, fit_commonness
 from tests.training.people import people
 
-CONFIG = CommonnessConfig(nearest=5, weight=0.5, ridge=1.0)
+CONFIG = CommonnessConfig(nearest=5, ridge=1.0)
 
 
 def test_the_cohort_is_the_nearest_strangers_by_their_first_photo() -> None:
@@ -34,9 +34,10 @@ def test_the_fit_tells_common_faces_from_rare_ones_it_has_not_seen() -> None:
     learned = identities % 3 != 0
     commonness = fit_commonness(embeddings[learned], identities[learned], CONFIG)
     told = commonness(embeddings[~learned])
-    truth = CONFIG.weight * cohort_mean(embeddings, identities, CONFIG.nearest)[~learned]
+    truth = cohort_mean(embeddings, identities, CONFIG.nearest)[~learned]
     assert np.corrcoef(told, truth)[0, 1] > 0.9
     assert told.mean() == pytest.approx(truth.mean(), abs=0.03)
+    assert commonness.weighted(0.3)(embeddings) == pytest.approx(0.3 * commonness(embeddings))
 
 
 def test_the_network_that_serves_computes_the_fitted_form() -> None:
