@@ -119,8 +119,8 @@ def adapted(draft: Draft, photos: Sequence[LabelledImage]) -> Draft:
         threads=plan.threads,
         progress=lambda done, total: plan.report("cut faces out", done, total),
     )
-    adapt(model, faces, AdaptationConfig(), plan.report)
-    return replace(draft, networks=draft.networks.with_embedding(model))
+    moved = adapt(model, faces, AdaptationConfig(), plan.report, threads=plan.threads)
+    return replace(draft, networks=draft.networks.with_embedding(moved))
 
 
 def with_commonness(

@@ -85,3 +85,23 @@ def load_resnet29(weights: ResNetWeights) -> Any:
         layer.set_weights([source.kernel, source.bias])
     model.get_layer("embedding").set_weights([weights.projection])
     return model
+
+
+def with_second_end(network: Any, border: str, end: Any, weight: float) -> Any:
+    """A network whose embedding is the sum of two ends, each scaled to unit length.
+
+    Args:
+        network: From images to embeddings (n, d); gives the early layers and the first end.
+        border: The layer behind which the ends differ.
+        end: The second end, from the border's output to (n, d).
+        weight: Of the second end; the first has 1.
+    """
+    import keras
+
+    layers = keras.layers
+    end.name = "second_end"
+    first = layers.UnitNormalization(name="first_unit")(network.output)
+    second = layers.UnitNormalization(name="second_unit")(end(network.get_layer(border).output))
+    weighted = layers.Rescaling(weight, name="second_weighted")(second)
+    total = layers.Add(name="both_ends")([first, weighted])
+    return keras.Model(network.input, total, name=f"{network.name}_two_ends")

@@ -1,48 +1,62 @@
 """Adapt the published embedding to this service's own detector, alignment and photos.
 
-A teacher, the published network's mean over several views of a face, says where each photo of the
-training identities belongs; a contrastive loss parts people that it confuses. The early layers
-stay as published, so their output is computed once for each of a fixed number of views.
+The layers behind a border are copied, and the copy is trained: a teacher, the published network's
+mean over several views of a face, says where each photo of the training identities belongs, and a
+contrastive loss parts people that it confuses. Both ends serve, as a weighted sum: the copy knows
+these photos better, the published end knows more people. The layers in front of the border stay as
+published, so their output is computed once for each of a fixed number of views.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.domain.entities import Floats
 from app.training.adaptation.batches import PairBatches
 from app.training.adaptation.config import AdaptationConfig
 from app.training.adaptation.faces import WideFaces
 from app.training.adaptation.features import frozen_features, teacher_embeddings
+from app.training.adaptation.runner import Runner
 from app.training.adaptation.twin import adapting_twin
+from app.training.networks import with_second_end
 
 Report = Callable[[str, int, int], None]
 
 WILD_FOLDER = "celeba-wild"
 
 
-def adapt(network: Any, faces: WideFaces, config: AdaptationConfig, report: Report) -> None:
-    """Train the layers of `network` behind `config.frozen_to`, in place.
+def adapt(
+    network: Any, faces: WideFaces, config: AdaptationConfig, report: Report, *, threads: int = 2
+) -> Any:
+    """`network` with a second end behind `config.frozen_to`, which is trained on `faces`.
 
     Args:
-        network: The embedding network with its published weights.
+        network: The embedding network with its published weights, which it keeps.
         faces: Of the training identities.
         config: Hyper-parameters.
         report: Told (stage, done, total).
+        threads: Faces in work at once in the layers that are not trained.
+
+    Returns:
+        A network from the same images to the sum of both ends, each of unit length (n, d).
     """
     import keras
 
     targets = teacher_embeddings(
-        network, faces, config.teacher_views, lambda d, n: report("ask the teacher", d, n)
+        Runner(network, threads),
+        faces,
+        config.teacher_views,
+        lambda d, n: report("ask the teacher", d, n),
     )
     border = network.get_layer(config.frozen_to).output
-    frozen = keras.Model(network.inputs, border)
-    tail = keras.Model(border, network.output)
+    frozen = Runner(keras.Model(network.input, border), threads)
+    published = keras.Model(border, network.output)
+    end = keras.models.clone_model(published)
+    end.set_weights(published.get_weights())
     wild = np.array([is_wild(image.path) for image in faces.images])
     twin = adapting_twin(
-        tail,
+        end,
         targets,
         faces.identities,
         distillation_weight=config.distillation_weight,
@@ -50,7 +64,6 @@ def adapt(network: Any, faces: WideFaces, config: AdaptationConfig, report: Repo
         momentum=config.momentum,
     )
     twin.compile(optimizer=_optimizer(config))
-    published = [np.array(weight) for weight in tail.get_weights()]
     with frozen_features(
         frozen, faces, config, lambda d, n: report("draw views", d, n)
     ) as features:
@@ -60,12 +73,7 @@ def adapt(network: Any, faces: WideFaces, config: AdaptationConfig, report: Repo
             twin.train_on_batch(batch, rows)
             report("adapt the embedding", step + 1, config.steps)
     twin.optimizer.finalize_variable_values(twin.trainable_variables)
-    tail.set_weights(between(published, tail.get_weights(), config.share))
-
-
-def between(start: Sequence[Floats], end: Sequence[Floats], share: float) -> list[Floats]:
-    """Weights that lie the `share` of the way from `start` to `end`."""
-    return [a + np.float32(share) * (b - a) for a, b in zip(start, end, strict=True)]
+    return with_second_end(network, config.frozen_to, end, config.weight)
 
 
 def is_wild(photo: Path) -> bool:

@@ -18,7 +18,8 @@ class AdaptationConfig:
 
     Attributes:
         frozen_to: Last layer that is kept as published. What it gives for each view is computed
-            once; 4.4 of the 5.6 million parameters lie behind it, but only a fifth of the work.
+            once; 4.4 of the 5.6 million parameters lie behind it, but only a fifth of the work,
+            so a second end costs little time.
         views: Views of each photo that are drawn before training.
         degraded: Of these, how many are worse photos of the face; the teacher sees good ones.
         jitter: What the views are drawn from.
@@ -33,9 +34,10 @@ class AdaptationConfig:
         scale: Inverse temperature of the contrast.
         momentum: What a row of the bank keeps of itself.
         average: Momentum of the average over steps that training ends with.
-        share: How far the served weights go from the published to the trained ones. Half way is
-            better than either end: on training-like photos it keeps most of the gain, on others
-            it loses nothing (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
+        weight: Of the trained end in the sum; the published one has 1. What these few people
+            teach goes at the expense of others, so it is the least weight with which uncropped
+            validation photos gain most; as a sum, the two ends are better than one end with
+            weights between theirs.
         seed: Of views and batches.
     """
 
@@ -60,9 +62,5 @@ class AdaptationConfig:
     scale: float = 64.0
     momentum: float = 0.5
     average: float = 0.98
-    share: float = 0.5
+    weight: float = 0.3
     seed: int = 20261124
-
-
-CHUNK: Final = 64
-"""Faces that a network is run on at once."""

@@ -4,57 +4,40 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.entities import Floats, Pixels
-from app.training import networks
-from app.training.adaptation.config import CHUNK, AdaptationConfig
+from app.training.adaptation.config import AdaptationConfig
 from app.training.adaptation.faces import WideFaces
+from app.training.adaptation.runner import Runner
 from app.training.adaptation.views import View, cut, degrade
 
 Progress = Callable[[int, int], None]
 Halves = NDArray[np.float16]
 
 
-def prepared(faces: Sequence[Pixels]) -> Floats:
-    """Aligned faces as the embedding network takes them, shape (n, size, size, 3)."""
-    mean = np.array(networks.RESNET29_MEAN, np.float32)
-    return (np.stack(faces).astype(np.float32) - mean) * np.float32(networks.RESNET29_SCALE)
-
-
 def teacher_embeddings(
-    network: Any, faces: WideFaces, views: Sequence[View], progress: Progress
+    teacher: Runner, faces: WideFaces, views: Sequence[View], progress: Progress
 ) -> Floats:
     """The mean embedding over views, at unit length, shape (n, d)."""
-    seen = []
+    total = np.zeros((len(faces.pixels), *teacher.shape), np.float32)
     for number, view in enumerate(views):
         progress(number, len(views))
-        seen.append(run(network, [cut(wide, view) for wide in faces.pixels]))
-    total = np.sum(seen, axis=0)
+        total += teacher.run(len(faces.pixels), lambda row, view=view: cut(faces.pixels[row], view))  # type: ignore[misc]
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(total / np.maximum(length, 1e-12), np.float32)
 
 
-def run(network: Any, faces: Sequence[Pixels]) -> Floats:
-    """A network's outputs for aligned faces, in order."""
-    parts = [
-        np.asarray(network.predict_on_batch(prepared(faces[start : start + CHUNK])))
-        for start in range(0, len(faces), CHUNK)
-    ]
-    return np.concatenate(parts)
-
-
 @contextmanager
 def frozen_features(
-    frozen: Any, faces: WideFaces, config: AdaptationConfig, progress: Progress
+    frozen: Runner, faces: WideFaces, config: AdaptationConfig, progress: Progress
 ) -> Iterator[list[Halves]]:
     """Features of every drawn view, one memory-mapped array (n, ...) a view, until the end.
 
     They take 16 KB a face and view: 2 GB for the default. Half precision is enough: it loses less
-    than the networks' later int8 weights.
+    than the int8 weights in front of it.
     """
     with TemporaryDirectory(prefix="facetwin-features-") as folder:
         features = []
@@ -65,21 +48,22 @@ def frozen_features(
 
 
 def _view_features(
-    frozen: Any,
+    frozen: Runner,
     faces: WideFaces,
     config: AdaptationConfig,
     number: int,
     *,
     folder: Path,
 ) -> Halves:
-    shape = (len(faces.pixels), *frozen.output.shape[1:])
+    shape = (len(faces.pixels), *frozen.shape)
     features = np.lib.format.open_memmap(
         folder / f"{number}.npy", mode="w+", dtype=np.float16, shape=shape
     )
-    for start in range(0, len(faces.pixels), CHUNK):
-        rows = range(start, min(start + CHUNK, len(faces.pixels)))
-        views = [drawn_view(faces.pixels[row], config, number, row) for row in rows]
-        features[start : rows.stop] = frozen.predict_on_batch(prepared(views))
+    drawn = frozen.chunks(
+        len(faces.pixels), lambda row: drawn_view(faces.pixels[row], config, number, row)
+    )
+    for rows, output in drawn:
+        features[rows] = output
     return features
 
 

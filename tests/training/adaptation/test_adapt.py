@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from app.domain.entities import Floats
-from app.training.adaptation.adapt import adapt, between
+from app.training.adaptation.adapt import adapt
 from app.training.adaptation.batches import PairBatches
 from app.training.adaptation.config import AdaptationConfig
 from app.training.adaptation.faces import MARGIN, WideFaces, numbered
-from app.training.adaptation.features import drawn_view, run, teacher_embeddings
+from app.training.adaptation.features import drawn_view, teacher_embeddings
+from app.training.adaptation.runner import Runner, prepared
 from app.training.adaptation.twin import adapting_twin
 from app.training.adaptation.views import View, cut
 from app.training.datasets import LabelledImage
@@ -28,7 +29,7 @@ CONFIG = AdaptationConfig(
     distillation_weight=0.1,
     scale=16.0,
     average=0.5,
-    share=1.0,
+    weight=1.0,
 )
 
 
@@ -60,10 +61,15 @@ def faces(people: int = 12, photos: int = 3) -> WideFaces:
     return WideFaces(np.stack(pixels), tuple(images), numbered(images))
 
 
+def embedded(model: Any, shown: WideFaces, view: View) -> Floats:
+    """Unit-length embeddings of a view of each face."""
+    found = np.asarray(model(prepared([cut(wide, view) for wide in shown.pixels])))
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
+
+
 def separation(model: Any, shown: WideFaces) -> float:
     """Mean cosine of photos of one person less that of strangers."""
-    embeddings = run(model, [cut(wide, View()) for wide in shown.pixels])
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    embeddings = embedded(model, shown, View())
     scores = embeddings @ embeddings.T
     same = shown.identities[:, None] == shown.identities[None]
     apart = ~np.eye(len(same), dtype=bool)
@@ -74,42 +80,60 @@ def nothing(_stage: str, _done: int, _total: int) -> None:
     """No report."""
 
 
-def test_adapting_parts_people_and_leaves_the_early_layers_as_published() -> None:
+def trained(model: Any) -> Floats:
+    """The weights of the second end's last layer."""
+    found: Floats = model.get_layer("second_end").get_layer("late").get_weights()[0]
+    return found
+
+
+def test_adapting_parts_people_and_leaves_the_published_layers_as_they_are() -> None:
     model, shown = network(), faces()
-    early, late = (model.get_layer(name).get_weights() for name in ("early", "late"))
-    before = separation(model, shown)
-    adapt(model, shown, CONFIG, nothing)
-    assert separation(model, shown) > before + 0.1
-    assert all(map(np.array_equal, early, model.get_layer("early").get_weights()))
-    assert not np.array_equal(late[0], model.get_layer("late").get_weights()[0])
+    published = model.get_weights()
+    moved = adapt(model, shown, CONFIG, nothing)
+    assert separation(moved, shown) > separation(model, shown) + 0.1
+    assert all(map(np.array_equal, published, model.get_weights()))
+    assert not np.array_equal(trained(moved), model.get_layer("late").get_weights()[0])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
-    weights = []
-    for seed in (1, 1, 2):
-        model = network()
-        adapt(model, faces(), replace(CONFIG, seed=seed, steps=5), nothing)
-        weights.append(model.get_layer("late").get_weights()[0])
+    weights = [
+        trained(adapt(network(), faces(), replace(CONFIG, seed=seed, steps=5), nothing))
+        for seed in (1, 1, 2)
+    ]
     assert weights[0] == pytest.approx(weights[1], abs=1e-6)
     assert weights[0] != pytest.approx(weights[2], abs=1e-6)
 
 
-def test_the_share_goes_from_the_published_to_the_trained_weights() -> None:
-    start, end = [np.array([0.0, 2.0], np.float32)], [np.array([4.0, 2.0], np.float32)]
-    assert between(start, end, 0.25)[0].tolist() == [1, 2]
-    model = network()
-    published = model.get_layer("late").get_weights()[0]
-    adapt(model, faces(), replace(CONFIG, share=0.0, steps=3), nothing)
-    assert np.array_equal(model.get_layer("late").get_weights()[0], published)
+def test_the_embedding_is_the_weighted_sum_of_both_ends() -> None:
+    import keras
+
+    model, shown = network(), faces(3, 2)
+    moved = adapt(model, shown, replace(CONFIG, weight=0.25, steps=3, people=3), nothing)
+    batch = prepared([cut(wide, View()) for wide in shown.pixels])
+    early = keras.Model(model.input, model.get_layer("early").output)(batch)
+    ends = [np.asarray(model(batch)), np.asarray(moved.get_layer("second_end")(early))]
+    first, second = (end / np.linalg.norm(end, axis=1, keepdims=True) for end in ends)
+    assert np.asarray(moved(batch)) == pytest.approx(first + 0.25 * second, abs=1e-5)
 
 
 def test_the_teacher_is_the_unit_length_mean_over_views() -> None:
     model, shown = network(), faces(2, 2)
     views = (View(), View(mirrored=True))
-    found = teacher_embeddings(model, shown, views, lambda _done, _total: None)
-    each = [run(model, [cut(wide, view) for wide in shown.pixels]) for view in views]
+    found = teacher_embeddings(Runner(model, 1), shown, views, lambda _done, _total: None)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
+    each = [np.asarray(model(prepared([cut(w, v) for w in shown.pixels]))) for v in views]
     mean = np.mean(each, axis=0)
-    assert found == pytest.approx(mean / np.linalg.norm(mean, axis=1, keepdims=True), abs=1e-5)
+    cosines = (found * mean).sum(axis=1) / np.linalg.norm(mean, axis=1)
+    assert (cosines > 0.999).all()  # the teacher's weights are int8
+
+
+def test_a_runner_gives_every_row_its_own_output_on_several_threads() -> None:
+    model, shown = network(), faces(5, 1)
+    found = Runner(model, 3).run(5, lambda row: cut(shown.pixels[row], View()))
+    exact = np.asarray(model(prepared([cut(wide, View()) for wide in shown.pixels])))
+    cosines = (found * exact).sum(axis=1)
+    cosines /= np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
+    assert (cosines > 0.999).all()
 
 
 def test_the_first_views_are_the_degraded_ones() -> None:
