@@ -1,9 +1,10 @@
 """What each part of the embedding gains and costs: `python -m benchmarks.ablation --data DIR`.
 
 The active bundle's embedding is the sum of a published and an adapted end, over a face and its
-mirror image. Here it is taken apart, put together otherwise, and exported in other precisions. True
-accept rates are over all pairs of CelebA's validation photos that show a face; test photos are not
-read. Where nothing else is said, weights are int8 and the mirror image counts.
+mirror image. The first rows have one end: the published, the adapted, or one with the mean of both
+ends' weights; `sum x W` adds the adapted end with weight W. Each of the others changes one thing
+about the served sum: the views, the commonness, or the export, which has int8 weights in all other
+rows. Rates are over all pairs of CelebA's validation photos that show a face.
 """
 
 import argparse
@@ -29,18 +30,16 @@ from app.training.adaptation.views import View, cut
 from app.training.datasets import CelebA, LabelledImage, Side, without
 from benchmarks.ablation_networks import two_ended
 from benchmarks.ablation_rows import rows
-from benchmarks.ablation_trial import RATES, Row, Trial
+from benchmarks.ablation_trial import RATES, THREADS, Row, Trial
 from benchmarks.report import publish
 
 _SEED: Final = 5
 _SAMPLE: Final = 200
 """Training photos that the ranges of int8 activations are measured on."""
 
-_THREADS: Final = 2
-
 _TITLE: Final = (
-    "True accept rate at each false match rate, over all photos and over the uncropped ones (u.); "
-    "CPU time of the network for one face with its views in ms, median"
+    "True accept rate in % at each false match rate, over all photos and over the uncropped ones "
+    "(u); CPU time of the network for one face with its views in ms, median"
 )
 
 
@@ -55,7 +54,7 @@ def main() -> None:
     if options.json:
         figures["rows"] = [asdict(row) for row in table]
     else:
-        headers = ("variant", *RATES, *(f"u. {name}" for name in RATES), "CPU")
+        headers = ("variant", *RATES, *(f"u {name}" for name in RATES), "CPU")
         print_table(headers, [row.cells() for row in table], title=_TITLE)
     publish("ablation", figures, model=bundle.manifest.version, as_json=options.json)
 
@@ -92,7 +91,7 @@ def _faces(bundle: Bundle, images: Sequence[LabelledImage], title: str) -> WideF
 
     template = bundle.manifest.alignment.template()
     with progress_bar(title) as progress:
-        return collect(images, template, detector, threads=_THREADS, progress=progress)
+        return collect(images, template, detector, threads=THREADS, progress=progress)
 
 
 def _sample(bundle: Bundle, data: Path, limit: int | None) -> Floats:

@@ -1,6 +1,4 @@
 """The two ends of an embedding network: apart, halfway between, and with int8 activations."""
-# ruff: noqa: PLC0415
-# Keras and TensorFlow are imported where they are used, so that `--help` stays light.
 
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -9,9 +7,9 @@ from app.domain.entities import Floats
 from app.domain.errors import BundleError
 from app.inference.bundle import Bundle
 
-PUBLISHED: Final = "first_unit"
-ADAPTED: Final = "second_unit"
-"""Layers of `with_second_end` that give the unit-length embedding of one end."""
+_UNITS: Final = ("first_unit", "second_unit")
+"""Layers of `with_second_end` that give the unit-length embedding of the published end and the
+adapted one."""
 
 _SECOND_END: Final = "second_end"
 _WEIGHTED: Final = "second_weighted"
@@ -39,18 +37,18 @@ def served_weight(network: Any) -> float:
     return float(network.get_layer(_WEIGHTED).scale)
 
 
-def one_end(network: Any, unit: str) -> Any:
-    """The network of one end, to unit length (n, d); `unit` is `PUBLISHED` or `ADAPTED`."""
+def published_end(network: Any) -> Any:
+    """The network without its second end, to unit length (n, d)."""
     import keras
 
-    return keras.Model(network.input, network.get_layer(unit).output, name=unit)
+    return keras.Model(network.input, network.get_layer(_UNITS[0]).output, name="published_end")
 
 
 def both_ends(network: Any) -> Any:
     """The unit-length embeddings of both ends, (n, 2, d), the published one first."""
     import keras
 
-    ends = [network.get_layer(unit).output for unit in (PUBLISHED, ADAPTED)]
+    ends = [network.get_layer(unit).output for unit in _UNITS]
     stacked = keras.layers.Reshape((2, -1))(keras.layers.Concatenate()(ends))
     return keras.Model(network.input, stacked, name="both_ends")
 
@@ -59,7 +57,7 @@ def halfway(network: Any) -> Any:
     """One end whose weights are the mean of both ends' weights, to unit length (n, d)."""
     import keras
 
-    published = one_end(network, PUBLISHED)
+    published = published_end(network)
     middle = keras.models.clone_model(published)
     middle.set_weights(published.get_weights())
     # The second end began as a copy of the first, so its layers have the same names.
