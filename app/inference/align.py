@@ -27,11 +27,6 @@ class AlignmentTemplate:
     size: int
     points: Floats
 
-    def enlarged(self, factor: float) -> "AlignmentTemplate":
-        """The face `factor` times as large around the middle of the square."""
-        middle = np.float32((self.size - 1) / 2)
-        return AlignmentTemplate(self.size, (self.points - middle) * np.float32(factor) + middle)
-
 
 def similarity(source: Floats, target: Floats) -> Matrix:
     """The rotation, scale and shift that takes `source` to `target` with least squared error.

@@ -15,7 +15,7 @@ from app.domain.scoring import L1Head
 from app.inference.align import AlignmentTemplate
 from app.inference.manifest import EmbeddingSection
 from app.training import dlib_weights, mtcnn_networks, networks
-from app.training.adaptation.config import FRAMING, AdaptationConfig
+from app.training.adaptation.config import AdaptationConfig
 from app.training.bundle_writer import BundleWriter
 from app.training.commonness import CommonnessConfig
 from app.training.embedding_set import EmbeddingSet
@@ -166,7 +166,6 @@ def provenance(choices: Choices, train: EmbeddingSet) -> dict[str, Any]:
             **(counts(train) if celeba else {}),
             **(asdict(HeadTraining()) if celeba else {}),
         },
-        "framing": FRAMING,
         "adaptation": asdict(AdaptationConfig()) if celeba else None,
         "commonness": asdict(CommonnessConfig()) | asdict(weight) if weight else None,
         "template_placements": [asdict(p) for p in choices.placements],

@@ -7,7 +7,6 @@ from app.domain.decisions import Decider
 from app.domain.scoring import ScoreName
 from app.inference.bundle import CALIBRATION, load_bundle
 from app.inference.manifest import CalibrationDocument
-from app.training.adaptation.config import FRAMING
 from app.training.bundle_sections import (
     Choices,
     counts,
@@ -46,8 +45,8 @@ def build_default(plan: Plan) -> Path:
     """
     inputs, writer = Inputs.find(plan), BundleWriter(plan.model_dir, plan.version)
     celeba, published = inputs.celeba, export_published()
-    searched, placements = derive_template(plan, published, celeba)
-    draft = Draft(plan, published, searched.enlarged(FRAMING))
+    template, placements = derive_template(plan, published, celeba)
+    draft = Draft(plan, published, template)
     check_portraits(draft, inputs.portraits)
     photos = [*celeba.side(Side.TRAIN), *celeba.side(Side.VALIDATION)]
     validation = {image.identity for image in celeba.side(Side.VALIDATION)}

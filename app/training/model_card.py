@@ -19,7 +19,7 @@ def model_card(version: str, sections: Mapping[str, Any], document: CalibrationD
         precision=sections["embedding"]["precision"],
         decision=score["decision"],
         fusion=score["fusion"],
-        adaptation=_ADAPTED if training["adaptation"] else _PUBLISHED,
+        adaptation=_adaptation(sections),
         head=training["head"]["trained_on"] or "nothing (equal weights)",
         data=", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in document.data.items()),
         min_cosine=screening["min_cosine"],
@@ -31,6 +31,12 @@ def model_card(version: str, sections: Mapping[str, Any], document: CalibrationD
             f"{name} {tar:.4f}" for name, tar in training["precision_tar_at_fmr_1e-3"].items()
         ),
     )
+
+
+def _adaptation(sections: Mapping[str, Any]) -> str:
+    adaptation = sections["training"]["adaptation"]
+    told = _ADAPTED.format(weight=adaptation["weight"]) if adaptation else _PUBLISHED
+    return told + (_COMMON if sections["embedding"]["commonness"] else "")
 
 
 def _rows(document: CalibrationDocument) -> list[str]:
@@ -58,9 +64,13 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
 
 _PUBLISHED: Final = "The weights are as published."
 _ADAPTED: Final = """\
-The published weights were adapted on CelebA's training identities: distilled towards their own mean
-over several views, parted by a contrastive loss, and taken half way back. The last number of an
-embedding is its commonness, how alike strangers look to the face; the decision subtracts it."""
+Behind its early layers it has two ends: the published one, and a copy that was trained on CelebA's
+training identities (distilled towards the published network's mean over several views, parted by a
+contrastive loss). The embedding is their sum, the trained end at weight {weight:g}."""
+
+_COMMON: Final = """
+The last number of an embedding is its commonness, how alike strangers look to the face; the
+decision subtracts it."""
 
 _TEXT: Final = r"""# Model card: {version}
 
@@ -68,8 +78,8 @@ _TEXT: Final = r"""# Model card: {version}
 person enrolled? Not for identification in crowds, surveillance, emotion or attribute inference.
 There is **no liveness detection**: a printed photo or a screen passes.
 
-**Networks.** Detection: MTCNN (three small networks). Embedding: ResNet-29, 5.6 million parameters,
-128 numbers of unit length, mean of the face and its mirror image, {precision} weights.
+**Networks.** Detection: MTCNN (three small networks). Embedding: ResNet-29, 5.6 million parameters
+an end, 128 numbers of unit length, mean of the face and its mirror image, {precision} weights.
 {adaptation}
 
 **Licence.** {licence}

@@ -45,12 +45,17 @@ def compare(
     return sorted(candidates, key=lambda c: -c.tar)
 
 
+WEIGHT_TOLERANCE: Final = 0.005
+"""True accept rate that is given up for a smaller weight. Commonness is learned from a few thousand
+celebrities, and what is subtracted for them shifts the rates of other people."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChosenWeight:
-    """The best weight of the commonness, and what was tried.
+    """The weight of the commonness, and what was tried.
 
     Attributes:
-        best: The weight with the largest mean of `tars`.
+        best: The least weight whose mean of `tars` is within `WEIGHT_TOLERANCE` of the largest.
         tars: True accept rates at FMR `RATE` in each of `BUCKETS`, by weight.
     """
 
@@ -74,7 +79,9 @@ def choose_weight(photos: EmbeddingSet, weights: Sequence[float], seed: int) -> 
         embeddings[:, -1] *= weight
         weighted = replace(photos, embeddings=embeddings)
         tars[weight] = tuple(bucket_tar(weighted, decider, bucket, seed) for bucket in BUCKETS)
-    return ChosenWeight(max(tars, key=lambda weight: float(np.mean(tars[weight]))), tars)
+    means = {weight: float(np.mean(each)) for weight, each in tars.items()}
+    enough = max(means.values()) - WEIGHT_TOLERANCE
+    return ChosenWeight(min(w for w, mean in means.items() if mean >= enough), tars)
 
 
 def bucket_tar(photos: EmbeddingSet, decider: Decider, bucket: str, seed: int) -> float:

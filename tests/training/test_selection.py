@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from app.domain.entities import Floats
+from app.training import selection
 from app.training.embedding_set import EmbeddingSet
 from app.training.selection import BUCKETS, choose_weight
 from tests.training.people import people
@@ -14,6 +16,20 @@ def told(photos: EmbeddingSet, commonness: Floats) -> EmbeddingSet:
     """The photos with a commonness as the last number of each embedding."""
     embeddings = np.concatenate([photos.embeddings, commonness[:, None]], axis=1)
     return replace(photos, embeddings=embeddings.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("rates", "best"),
+    [((0.90, 0.945, 0.949, 0.93), 0.25), ((0.90, 0.943, 0.949, 0.93), 0.5)],
+    ids=["within the tolerance", "beyond it"],
+)
+def test_the_least_weight_that_is_about_as_good_as_the_best_is_taken(
+    rates: tuple[float, ...], best: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([rate for rate in rates for _bucket in BUCKETS])
+    monkeypatch.setattr(selection, "bucket_tar", lambda *_, **__: next(measured))
+    photos = told(people(2, 2), np.zeros(4, np.float32))
+    assert choose_weight(photos, WEIGHTS, seed=1).best == best
 
 
 def test_a_commonness_that_is_noise_is_left_out() -> None:

@@ -5,10 +5,6 @@ from typing import Final
 
 from app.training.adaptation.views import Jitter, View
 
-FRAMING: Final = 1.05
-"""Size of the face relative to the template that the published network tells training identities
-apart best with; validation prefers it closer, before and after the adaptation."""
-
 _JITTER: Final = Jitter(scale=(0.915, 1.05), shift=2.5, degrees=5.0)
 
 
