@@ -101,7 +101,8 @@ class FmrOut(Answer):
     target: Rate = Field(description="The calibrated rate that was chosen.", examples=[0.001])
     estimated: Rate = Field(description="The rate measured in calibration.", examples=[0.0004])
     interval: tuple[Rate, Rate] = Field(
-        description="95 % interval of the estimate.", examples=[[0.0002, 0.0009]]
+        description="95 % interval for other people, as many as were calibrated on.",
+        examples=[[0.0002, 0.0009]],
     )
 
 

@@ -19,7 +19,7 @@ BUCKETS: Final[Mapping[str, tuple[int, int | None]]] = {
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A threshold and what it costs, each rate with its 95 % interval.
+    """A threshold and what it costs, each rate with its 95 % interval for other people.
 
     Attributes:
         fmr: Share of impostor trials with a fused score at or above `threshold`.

@@ -10,9 +10,9 @@ from app.domain.entities import Floats
 GOLDEN_COSINE: Final = 0.999
 """Least cosine between a golden image's embedding and the one stored in the bundle."""
 
-GOLDEN_COMMONNESS: Final = 0.01
+GOLDEN_COMMONNESS: Final = 0.006
 """Most that the commonness of a golden image may differ; an embedding that `GOLDEN_COSINE` lets
-pass moves it by no more."""
+pass moves it by no more, whatever its weight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from app.domain.calibration import BUCKETS, Calibration, OperatingPoint
 from app.domain.decisions import Decider
-from app.domain.entities import ReasonCode
+from app.domain.entities import Floats, ReasonCode
 from app.domain.quality import Gate
 from app.domain.scoring import FUSIONS, L1Head, ScoreName
 from app.inference.align import AlignmentTemplate
@@ -80,6 +80,10 @@ class EmbeddingSection(_Strict):
     mirror: bool
     """Whether the mean with the mirrored face is taken."""
     unit_length: bool
+
+    def face(self, embedding: Floats) -> Floats:
+        """What of an embedding is the face: all but the commonness, if there is one."""
+        return embedding[:-1] if self.commonness else embedding
 
 
 class HeadSection(_Strict):

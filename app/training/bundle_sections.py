@@ -51,14 +51,14 @@ COMMONNESS: Final = "commonness.tflite"
 _ADAPTED: Final = (
     "The detector's weights (pnet, rnet, onet) are MIT (MTCNN). The embedding (embedding.tflite, "
     "embedding.keras) started from public-domain weights (ResNet-29) and was then trained on "
-    "CelebA; commonness.tflite, the Siamese head, the alignment and the calibration were fitted "
-    "on it. CelebA is released for non-commercial research only: take all of these, and so the "
+    "CelebA; the commonness, the Siamese head, the alignment and the calibration were fitted on "
+    "it. CelebA is released for non-commercial research only: take all of these, and so the "
     "bundle, for non-commercial."
 )
 _UNTOUCHED: Final = (
-    "All weights are as published: public domain (ResNet-29) and MIT (MTCNN). No weight has seen "
-    "CelebA; the alignment and the calibration were measured on it, and CelebA is released for "
-    "non-commercial research only."
+    "All weights are as published but for rounding: public domain (ResNet-29) and MIT (MTCNN). "
+    "No weight has seen CelebA; the alignment and the calibration were measured on it, and CelebA "
+    "is released for non-commercial research only."
 )
 
 
@@ -137,7 +137,7 @@ class Choices:
     Attributes:
         placements: Of the alignment template.
         screened: Identities that were left out.
-        weight: Of the commonness; None if no weight has seen CelebA.
+        weight: Of the commonness; None if nothing was trained on CelebA.
         precisions: True accept rate by precision of the weights.
         candidates: Scores and fusions, the best first.
     """

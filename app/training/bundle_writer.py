@@ -30,7 +30,7 @@ class BundleWriter:
         self.version = version
         self.directory = model_dir / f"{STAGING}-{version}"
         self._final = model_dir / version
-        self._refuse_to_overwrite()
+        refuse_to_overwrite(model_dir, version)
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
 
@@ -73,16 +73,22 @@ class BundleWriter:
         Raises:
             BundleError: If one has appeared since.
         """
-        self._refuse_to_overwrite()
+        refuse_to_overwrite(self._final.parent, self.version)
         for path in self.directory.rglob("*"):
             _flush(path)
         self.directory.rename(self._final)
         _flush(self._final.parent)
         return self._final
 
-    def _refuse_to_overwrite(self) -> None:
-        if self._final.exists():
-            raise BundleError(f"{self._final} exists. Remove it or choose another version.")
+
+def refuse_to_overwrite(model_dir: Path, version: str) -> None:
+    """Bundles are never overwritten.
+
+    Raises:
+        BundleError: If a bundle of this version exists.
+    """
+    if (model_dir / version).exists():
+        raise BundleError(f"{model_dir / version} exists. Remove it or choose another version.")
 
 
 def set_active(model_dir: Path, version: str) -> None:

@@ -1,4 +1,7 @@
-"""Pricing thresholds: FNMR at each FMR per bucket of reference counts, with intervals."""
+"""Pricing thresholds: FNMR at each FMR per bucket of reference counts, with intervals.
+
+Intervals are for other people (docs/adr/0011).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +15,9 @@ from app.domain.decisions import Decider
 from app.training.embedding_set import EmbeddingSet
 from app.training.metrics import (
     Counts,
+    Interval,
     bootstrap_weights,
+    for_others,
     identity_rate_interval,
     pair_rate_interval,
     threshold_at_fmr,
@@ -82,8 +87,15 @@ def operating_points(
         )
         if not supported and target not in smaller:
             break
-        points.append(replace(point, inherited=not supported))
+        points.append(_stated(replace(point, inherited=not supported)))
     return tuple(points)
+
+
+def _stated(point: OperatingPoint) -> OperatingPoint:
+    """The point with intervals for other people: those are whom it will be used on."""
+    fmr = for_others(Interval(point.fmr, *point.fmr_interval))
+    fnmr = for_others(Interval(point.fnmr, *point.fnmr_interval))
+    return replace(point, fmr_interval=(fmr.low, fmr.high), fnmr_interval=(fnmr.low, fnmr.high))
 
 
 def measured_point(

@@ -15,7 +15,7 @@ from app.training.bundle_sections import (
     score_section,
     write_networks,
 )
-from app.training.bundle_writer import BundleWriter
+from app.training.bundle_writer import BundleWriter, refuse_to_overwrite
 from app.training.calibrate import calibrate
 from app.training.datasets import Side, without
 from app.training.default_stages import (
@@ -41,9 +41,11 @@ def build_default(plan: Plan) -> Path:
     """Build, calibrate and publish the default bundle.
 
     Raises:
-        FacetwinError: If weights or data are missing or not the published ones.
+        FacetwinError: If weights, data or usable portraits are missing, weights are not the
+            published ones, or a bundle of this version exists.
     """
-    inputs, writer = Inputs.find(plan), BundleWriter(plan.model_dir, plan.version)
+    inputs = Inputs.find(plan)
+    refuse_to_overwrite(plan.model_dir, plan.version)
     celeba, published = inputs.celeba, export_published()
     template, placements = derive_template(plan, published, celeba)
     draft = Draft(plan, published, template)
@@ -64,6 +66,7 @@ def build_default(plan: Plan) -> Path:
     plan.report("choose score and fusion", 0, 1)
     scores = [draft.score, ScoreName.L1_LOGIT] if plan.celeba else [draft.score]
     candidates = compare(valid, head, scores, SEED)
+    writer = BundleWriter(plan.model_dir, plan.version)
     sections = write_networks(writer, draft.networks, precision, draft.template, celeba=plan.celeba)
     sections |= score_section(candidates[0], head)
     choices = Choices(placements, screened, weight, precisions, candidates)

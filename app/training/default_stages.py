@@ -92,7 +92,7 @@ def check_portraits(draft: Draft, portraits: Sequence[LabelledImage]) -> None:
     """Refuse portraits that can't become golden images, before hours of work.
 
     Raises:
-        BundleError: If one shows no face.
+        BundleError: If one shows no face, or a blocking quality reason holds.
     """
     found = draft.embed(Precision.INT8, portraits)
     for image, reasons in zip(found.images, found.reasons, strict=True):

@@ -4,6 +4,7 @@ Pairs that share a person are not independent, so intervals come from a bootstra
 identities, not over pairs.
 """
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final
@@ -114,6 +115,18 @@ def bca_interval(
         share = _NORMAL.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-6))
         ends.append(float(np.quantile(rates, share)))
     return Interval(float(rate), min(ends[0], float(rate)), max(ends[1], float(rate)))
+
+
+def for_others(rate: Interval) -> Interval:
+    """Where the rate of another group of as many people lies, from the interval of this group's.
+
+    The other group is as much a sample as this one, so the variances add up: each end is moved
+    away by the square root of two, on a logarithmic scale, because rates are skewed.
+    """
+    if not rate.value:
+        return rate
+    low, high = (rate.value * (end / rate.value) ** math.sqrt(2) for end in (rate.low, rate.high))
+    return Interval(rate.value, low, min(high, 1.0))
 
 
 def _ratio(hits: Any, trials: Any) -> Any:

@@ -24,7 +24,7 @@ class Plan:
         pictures: Folder of public-domain portraits that become the golden images.
         model_dir: Where bundles lie.
         version: Name of the new bundle.
-        celeba: Whether a head is trained on CelebA; without, no weight has seen CelebA.
+        celeba: Whether a second end, the commonness and a head are trained on CelebA.
         threads: Photos in work at once.
         report: Told about progress.
     """

@@ -44,7 +44,7 @@ class ExportedNetworks:
         return Detector(self.proposal, self.refinement, self.output, DETECTOR)
 
     def with_embedding(self, model: Any) -> "ExportedNetworks":
-        """The same cascade with another embedding network."""
+        """The same cascade with another embedding network, whose weights are rounded in place."""
         _round(model)
         return replace(self, embeddings=_in_precisions(model), keras=_keras_file(model))
 
@@ -99,6 +99,5 @@ def _keras_file(model: Any) -> bytes:
         model.save(stored)
         with ZipFile(stored) as source, ZipFile(packed, "w", ZIP_DEFLATED) as target:
             for name in source.namelist():
-                # A date of its own would make every build's file another one.
                 target.writestr(ZipInfo(name), source.read(name), ZIP_DEFLATED)
         return packed.read_bytes()

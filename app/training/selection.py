@@ -64,7 +64,7 @@ class ChosenWeight:
 
 
 def choose_weight(photos: EmbeddingSet, weights: Sequence[float], seed: int) -> ChosenWeight:
-    """Try weights of the commonness.
+    """Try weights of the commonness, fused by the mean; the fusion is chosen afterwards.
 
     Args:
         photos: With the whole commonness as the last number of each embedding.

@@ -79,7 +79,7 @@ def test_an_inconclusive_photo_exits_with_2(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     dark = tmp_path / "dark.png"
-    pixels = (pictures.read(pictures.ASTRONAUT) * 0.2).astype(np.uint8)
+    pixels = (pictures.read(pictures.ASTRONAUT) * 0.15).astype(np.uint8)
     dark.write_bytes(pictures.encode(pixels, ".png"))
     assert run(["enroll", ASTRONAUT]) == 0
     capsys.readouterr()

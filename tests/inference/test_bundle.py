@@ -69,12 +69,25 @@ def test_changed_preprocessing_under_an_old_fingerprint_is_refused(copy: Path) -
         load_bundle(copy)
 
 
-def test_sections_that_do_not_fit_together_are_refused(copy: Path) -> None:
-    score = json.loads((copy / "manifest.json").read_text())["score"]
-    other = "cosine" if score["decision"] == "normalised_cosine" else "normalised_cosine"
-    edit(copy, mend=True, score=score | {"decision": other})
+@pytest.mark.parametrize(
+    ("decision", "commonness"), [("cosine", "commonness.tflite"), ("normalised_cosine", None)]
+)
+def test_a_score_that_does_not_fit_the_embedding_is_refused(
+    copy: Path, decision: str, commonness: str | None
+) -> None:
+    document = json.loads((copy / "manifest.json").read_text())
+    edit(
+        copy,
+        mend=True,
+        score=document["score"] | {"decision": decision},
+        embedding=document["embedding"] | {"commonness": commonness},
+    )
     with pytest.raises(BundleError, match="commonness"):
         load_bundle(copy)
+
+
+def test_a_head_of_another_dimension_is_refused(copy: Path) -> None:
+    score = json.loads((copy / "manifest.json").read_text())["score"]
     short = score["head"] | {"weights": score["head"]["weights"][1:]}
     edit(copy, mend=True, score=score | {"head": short})
     with pytest.raises(BundleError, match="weights for embeddings of"):

@@ -60,6 +60,15 @@ def test_a_wrong_golden_embedding_fails_the_self_test(bundle: Bundle) -> None:
     assert str(GOLDEN_COSINE) in detail
 
 
+def test_a_wrong_golden_commonness_fails_the_self_test(bundle: Bundle) -> None:
+    assert bundle.manifest.embedding.commonness
+    image, embedding = bundle.golden[0]
+    other = replace(bundle, golden=((image, [*embedding[:-1], embedding[-1] + 0.02]),))
+    ok, detail = Pipeline(other, engines=1, limits=DecodeLimits()).self_test()
+    assert not ok
+    assert "commonness off by 0.02" in detail
+
+
 def test_the_self_test_runs_on_every_engine(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,8 +116,7 @@ def test_embeddings_have_unit_length(pipeline: Pipeline, bundle: Bundle) -> None
     found = analyze(pipeline, ASTRONAUT)
     section = bundle.manifest.embedding
     assert found.embedding.shape == (section.dimension,)
-    face = found.embedding[:-1] if section.commonness else found.embedding
-    assert np.linalg.norm(face) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(section.face(found.embedding)) == pytest.approx(1, abs=1e-5)
     assert set(found.timing_ms) == {"decode", "detect", "align", "embed"}
 
 
@@ -250,10 +258,12 @@ def test_what_is_stored_is_upright_without_metadata_and_gives_the_same_face(
 def test_training_sees_the_faces_that_serving_sees(bundle: Bundle, pipeline: Pipeline) -> None:
     """The parts that derive a template and train on faces, against the pipeline that serves."""
     manifest = bundle.manifest
-    section = manifest.detector
-    networks = [bundle.networks[n] for n in (section.proposal, section.refinement, section.output)]
-    detector = Detector(networks[0], networks[1], networks[2], section.settings())
-    embedder = Embedder(bundle.networks[manifest.embedding.network], manifest.embedding)
+    cascade = manifest.detector
+    networks = [bundle.networks[n] for n in (cascade.proposal, cascade.refinement, cascade.output)]
+    detector = Detector(networks[0], networks[1], networks[2], cascade.settings())
+    section = manifest.embedding
+    commonness = bundle.networks[section.commonness] if section.commonness else None
+    embedder = Embedder(bundle.networks[section.network], section, commonness)
     for portrait in (pictures.ASTRONAUT, pictures.HOPPER):
         data = portrait.read_bytes()
         pixels = decode(data, DecodeLimits()).pixels

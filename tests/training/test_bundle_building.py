@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 from app.domain.errors import BundleError, InvalidRequestError
 from app.inference.align import AlignmentTemplate
 from app.inference.bundle import Bundle, active_version, load_active
+from app.inference.manifest import CalibrationDocument
 from app.training.bundle_writer import BundleWriter, set_active
 from app.training.datasets import LabelledImage
 from app.training.default_bundle import build_default
 from app.training.default_stages import Draft, check_portraits
 from app.training.embedding_set import collect
+from app.training.model_card import model_card
 from app.training.plan import Plan
 from app.training.screening import screen
 from app.training.template import median_face, place
@@ -169,3 +172,27 @@ def test_portraits_that_show_no_face_are_refused() -> None:
     draft.embed.return_value = collect([image], ["no_face"])
     with pytest.raises(BundleError, match=r"gray\.jpg is unusable: no_face"):
         check_portraits(draft, [image])
+
+
+@pytest.mark.parametrize(
+    ("adapted", "commonness", "said", "not_said"),
+    [
+        (True, True, ("normalised_cosine` subtracts", "4.4 million", "--no-celeba"), "are free;"),
+        (True, False, ("4.4 million", "--no-celeba"), "subtracts"),
+        (False, False, ("as published", "The weights are free"), "--no-celeba"),
+    ],
+    ids=["with commonness", "without", "untouched"],
+)
+def test_a_model_card_says_what_the_bundle_holds(
+    bundle: Bundle, adapted: bool, commonness: bool, said: tuple[str, ...], not_said: str
+) -> None:
+    document = json.loads((bundle.directory / "manifest.json").read_text())
+    calibration = (bundle.directory / "calibration.json").read_text()
+    if not commonness:
+        document["embedding"]["commonness"] = None
+    if not adapted:
+        document["training"] |= {"adaptation": None, "head": {"trained_on": None}}
+    card = model_card("new", document, CalibrationDocument.model_validate_json(calibration))
+    assert "# Model card: new" in card
+    assert all(words in card for words in said)
+    assert not_said not in card

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from app.training.metrics import (
+    Interval,
     bootstrap_weights,
     equal_error_rate,
+    for_others,
     identity_rate_interval,
     pair_rate_interval,
     tar_at_fmr,
@@ -96,3 +98,21 @@ def test_the_interval_widens_when_errors_come_from_few_identities() -> None:
     assert even.value == uneven.value == 0.1
     assert even.low == pytest.approx(even.high)
     assert uneven.high - uneven.low > 0.1
+
+
+def test_an_interval_for_others_holds_another_groups_rate() -> None:
+    generator = np.random.default_rng(1)
+    logs = generator.normal(np.log(0.001), 0.3, (4000, 2))
+    own, other = np.exp(logs[:, 0]), np.exp(logs[:, 1])
+    half = np.exp(1.96 * 0.3)
+    plain = [Interval(rate, rate / half, rate * half) for rate in own]
+    held = [
+        [i.low <= rate <= i.high for i, rate in zip(each, other, strict=True)]
+        for each in (plain, [for_others(i) for i in plain])
+    ]
+    assert np.mean(held, axis=1) == pytest.approx([0.834, 0.95], abs=0.02)
+
+
+def test_an_interval_for_others_keeps_nothing_and_ends_at_one() -> None:
+    assert for_others(Interval(0.0, 0.0, 0.1)) == Interval(0.0, 0.0, 0.1)
+    assert for_others(Interval(0.8, 0.0, 0.99)) == Interval(0.8, 0.0, 1.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.entities import FacePolicy, Pixels
+from app.domain.errors import InvalidRequestError
 from app.domain.faces import choose_face
 from app.inference.align import AlignmentTemplate, align
 from app.inference.decode import DecodeLimits, decode
@@ -61,6 +62,9 @@ def collect(
         detector: Makes a detector, for one thread each.
         threads: Photos in work at once.
         progress: Called with (done, total).
+
+    Raises:
+        InvalidRequestError: If no photo shows a face.
     """
     wide = AlignmentTemplate(template.size + 2 * MARGIN, template.points + np.float32(MARGIN))
     idle: SimpleQueue[Detector] = SimpleQueue()
@@ -81,6 +85,8 @@ def collect(
             if face is not None:
                 faces.append(face)
                 found.append(image)
+    if not faces:
+        raise InvalidRequestError("None of the photos shows a face.")
     return WideFaces(np.stack(faces), tuple(found), numbered(found))
 
 
