@@ -31,9 +31,9 @@ class AdaptationConfig:
         momentum: What a row of the bank keeps of itself.
         average: Momentum of the average over steps that training ends with.
         weight: Of the trained end in the sum; the published one has 1. What these few people
-            teach goes at the expense of others, so it is as small as uncropped validation
-            photos allow, which gain as much with 0.2 as with 0.5; as a sum, the two ends are better than one end with
-            weights between theirs.
+            teach goes at the expense of others, so it is small: on uncropped validation photos
+            0.2 to 0.5 gain alike, and more than 1. There the sum of two ends is also better than
+            one end with weights between theirs.
         seed: Of views and batches.
     """
 
