@@ -149,10 +149,9 @@ class Choices:
     candidates: Sequence[Candidate]
 
 
-def provenance(choices: Choices, train: EmbeddingSet) -> dict[str, Any]:
-    """How the bundle came to be; `train` holds the photos that the head was trained on."""
+def provenance(choices: Choices, train: EmbeddingSet | None) -> dict[str, Any]:
+    """How the bundle came to be; `train` holds the photos of the head, None if none was trained."""
     weight = choices.weight
-    celeba = weight is not None
     return {
         "seed": SEED,
         "weights": {
@@ -161,12 +160,8 @@ def provenance(choices: Choices, train: EmbeddingSet) -> dict[str, Any]:
             "detector": f"{mtcnn_networks.PACKAGE} {installed('mtcnn')}",
             "detector_sha256": mtcnn_networks.SHA256,
         },
-        "head": {
-            "trained_on": "CelebA training identities" if celeba else None,
-            **(counts(train) if celeba else {}),
-            **(asdict(HeadTraining()) if celeba else {}),
-        },
-        "adaptation": asdict(AdaptationConfig()) if celeba else None,
+        "head": _head_training(train) if train else {"trained_on": None},
+        "adaptation": asdict(AdaptationConfig()) if train else None,
         "commonness": asdict(CommonnessConfig()) | asdict(weight) if weight else None,
         "template_placements": [asdict(p) for p in choices.placements],
         "precision_tar_at_fmr_1e-3": choices.precisions,
@@ -178,6 +173,11 @@ def provenance(choices: Choices, train: EmbeddingSet) -> dict[str, Any]:
             "identities": [asdict(s) for s in choices.screened],
         },
     }
+
+
+def _head_training(train: EmbeddingSet) -> dict[str, Any]:
+    where = {"trained_on": "CelebA training identities"}
+    return where | counts(train) | asdict(HeadTraining())
 
 
 def counts(photos: EmbeddingSet) -> dict[str, int]:

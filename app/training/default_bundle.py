@@ -56,12 +56,12 @@ def build_default(plan: Plan) -> Path:
     kept = without(photos, [s.identity for s in screened])
     learned = [image for image in kept if image.identity not in validation]
     chosen = [image for image in kept if image.identity in validation]
-    weight = None
+    weight, train, head = None, None, published_head(draft.networks.dimension)
     if plan.celeba:
         draft, weight = with_commonness(adapted(draft, learned), learned, chosen)
-    plan.report("train the head", 0, 1)
-    train = found_among(draft.embed(Precision.INT8, learned), learned)
-    head = trained_head(train) if plan.celeba else published_head(draft.networks.dimension)
+        plan.report("train the head", 0, 1)
+        train = found_among(draft.embed(Precision.INT8, learned), learned)
+        head = trained_head(train)
     precision, precisions, valid = choose_precision(draft, chosen)
     plan.report("choose score and fusion", 0, 1)
     scores = [draft.score, ScoreName.L1_LOGIT] if plan.celeba else [draft.score]
