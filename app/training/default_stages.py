@@ -33,9 +33,9 @@ from app.training.published import ExportedNetworks, published_embedding
 from app.training.screening import Screened, screen
 from app.training.selection import Candidate, ChosenWeight, bucket_tar, choose_weight
 
-INT8_TOLERANCE: Final = 0.005
+INT8_TOLERANCE: Final = 0.002
 """int8 is taken when it loses at most this much true accept rate against float16, which takes more
-than three times as long. The rate itself is uncertain by several times as much."""
+than three times as long."""
 
 
 @dataclass(frozen=True, slots=True)
