@@ -7,7 +7,6 @@ about the served sum: the views, the commonness, or the export, which has int8 w
 rows. Rates are over all pairs of CelebA's validation photos that show a face.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -31,7 +30,7 @@ from app.training.datasets import CelebA, LabelledImage, Side, without
 from benchmarks.ablation_networks import two_ended
 from benchmarks.ablation_rows import rows
 from benchmarks.ablation_trial import RATES, THREADS, Row, Trial
-from benchmarks.report import publish
+from benchmarks.report import data_parser, publish
 
 _SEED: Final = 5
 _SAMPLE: Final = 200
@@ -44,7 +43,7 @@ _TITLE: Final = (
 
 
 def main() -> None:
-    options = _arguments()
+    options = data_parser(__doc__).parse_args()
     try:
         bundle = load_active(read_settings().model_dir)
         figures, table = _measure(bundle, options.data, options.limit)
@@ -100,23 +99,6 @@ def _sample(bundle: Bundle, data: Path, limit: int | None) -> Floats:
     order = np.random.default_rng(_SEED).permutation(len(images))[:_SAMPLE]
     faces = _faces(bundle, [images[i] for i in order], "Looking for training faces")
     return prepared([cut(wide, View()) for wide in faces.pixels])
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError("at least 2 photos are needed")
-    return number
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the research data")
-    parser.add_argument("--limit", type=_positive, help="photos of each set, for a trial")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

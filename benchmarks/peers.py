@@ -29,7 +29,7 @@ from benchmarks.peer_lfw import LfwFigures, lfw_figures, lfw_photos
 from benchmarks.peer_side import TOLERANCE_SCORE, Side, distance
 from benchmarks.peer_speed import SpeedFigures, measure, photo_sets
 from benchmarks.peer_tables import print_celeba, print_lfw, print_speed
-from benchmarks.report import publish
+from benchmarks.report import data_parser, publish
 
 WHAT: Final = ("speed", "lfw", "celeba")
 
@@ -155,21 +155,10 @@ def _what(text: str) -> list[str]:
     return chosen
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError("at least 2 photos are needed")
-    return number
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the research data")
+    parser = data_parser(__doc__)
     parser.add_argument("--peer-python", type=Path, help="interpreter that has face_recognition")
     parser.add_argument("--what", type=_what, default=list(WHAT), help="any of " + ",".join(WHAT))
-    parser.add_argument("--limit", type=_positive, help="photos of each set, for a trial")
     parser.add_argument(
         "--people",
         type=People,
@@ -179,7 +168,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
     parser.add_argument("--seed", type=int, default=1, help="of impostor pairs and bootstraps")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args()
 
 

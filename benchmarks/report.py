@@ -22,6 +22,24 @@ def arguments(description: str, *, requests: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
+def data_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that benchmarks on the research data take."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the research data")
+    parser.add_argument("--limit", type=_at_least_two, help="photos of each set, for a trial")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _at_least_two(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError("at least 2 photos are needed")
+    return number
+
+
 def publish(name: str, figures: dict[str, Any], *, model: str, as_json: bool) -> None:
     """Print a benchmark's result for a person or for a program."""
     document = {"benchmark": name, **figures, "model": model, **_environment()}

@@ -25,9 +25,13 @@ def teacher_embeddings(
     total = np.zeros((len(faces.pixels), *teacher.shape), np.float32)
     for number, view in enumerate(views):
         progress(number, len(views))
-        total += teacher.run(len(faces.pixels), lambda row, view=view: cut(faces.pixels[row], view))  # type: ignore[misc]
+        total += _seen(teacher, faces, view)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(total / np.maximum(length, 1e-12), np.float32)
+
+
+def _seen(teacher: Runner, faces: WideFaces, view: View) -> Floats:
+    return teacher.run(len(faces.pixels), lambda row: cut(faces.pixels[row], view))
 
 
 @contextmanager
