@@ -108,3 +108,39 @@ class StorageError(FacetwinError):
     """The gallery's database or files cannot be read or written."""
 
     code = "storage_unavailable"
+
+
+class JobNotFoundError(FacetwinError):
+    """No training job of this id exists."""
+
+    code = "job_not_found"
+
+
+class JobConflictError(FacetwinError):
+    """The job is in a state in which this can't be done."""
+
+    code = "job_conflict"
+
+
+class TrainingUnavailableError(FacetwinError):
+    """What training needs is not installed."""
+
+    code = "training_unavailable"
+
+
+class TrainingDataError(FacetwinError):
+    """The photos would give a meaningless result; `extra["problems"]` lists why."""
+
+    code = "training_data_invalid"
+
+
+class TrainingLimitError(FacetwinError):
+    """A job took more time or memory than it may."""
+
+    code = "training_limit_exceeded"
+
+
+class ReportNotFoundError(FacetwinError):
+    """The job has no report (yet), or it was erased."""
+
+    code = "report_not_found"

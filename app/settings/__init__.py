@@ -1,6 +1,6 @@
 """All settings of the service and the CLI: one class, read from the environment.
 
-`limits` and `access` hold the parts that would make this file too long.
+`limits`, `access` and `training` hold the parts that would make this file too long.
 """
 
 import ipaddress
@@ -14,6 +14,7 @@ from pydantic_settings import SettingsConfigDict
 from app.domain.entities import FacePolicy
 from app.settings.access import AccessSettings
 from app.settings.limits import LimitSettings
+from app.settings.training import TrainingSettings
 
 
 def usable_cpus() -> int:
@@ -28,7 +29,7 @@ def usable_cpus() -> int:
     return cpus if quota == "max" else max(1, min(cpus, round(int(quota) / int(period))))
 
 
-class Settings(AccessSettings, LimitSettings):
+class Settings(AccessSettings, LimitSettings, TrainingSettings):
     """Settings by name; the environment variable is `FACETWIN_` and the name in capitals.
 
     An empty variable counts as unset.
@@ -144,6 +145,11 @@ class Settings(AccessSettings, LimitSettings):
     def images_dir(self) -> Path:
         """Where the verification images lie."""
         return self.application_data_dir / "verification_images"
+
+    @property
+    def training_dir(self) -> Path:
+        """Where training jobs keep their files: `jobs/<job_id>/` and the cache of crops."""
+        return self.application_data_dir / "training"
 
     @property
     def input_dir(self) -> Path:
