@@ -1,16 +1,14 @@
 """Networks in the forms that a bundle needs, and the published ones in these forms."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 
 from app.inference.detect import Detector, DetectorSettings
 from app.training import dlib_weights, mtcnn_networks, networks
 from app.training.export import Precision, to_tflite
+from app.training.keras_file import packed_keras
 
 RESNET29_DIMENSION: Final = 128
 DETECTOR: Final = DetectorSettings(mirrored_look=True)
@@ -46,7 +44,7 @@ class ExportedNetworks:
     def with_embedding(self, model: Any) -> "ExportedNetworks":
         """The same cascade with another embedding network, whose weights are rounded in place."""
         _round(model)
-        return replace(self, embeddings=_in_precisions(model), keras=_keras_file(model))
+        return replace(self, embeddings=_in_precisions(model), keras=packed_keras(model))
 
 
 def export_published() -> ExportedNetworks:
@@ -70,7 +68,7 @@ def export_published() -> ExportedNetworks:
         cascade["rnet"],
         cascade["onet"],
         _in_precisions(model),
-        _keras_file(model),
+        packed_keras(model),
     )
 
 
@@ -90,14 +88,3 @@ def _in_precisions(model: Any) -> dict[Precision, bytes]:
 def _round(model: Any) -> None:
     """Round the weights to half precision, in place, so that the Keras file packs to half."""
     model.set_weights([w.astype(np.float16).astype(np.float32) for w in model.get_weights()])
-
-
-def _keras_file(model: Any) -> bytes:
-    """The model's file, packed; Keras itself stores without packing."""
-    with TemporaryDirectory() as folder:
-        stored, packed = Path(folder) / "embedding.keras", Path(folder) / "packed.keras"
-        model.save(stored)
-        with ZipFile(stored) as source, ZipFile(packed, "w", ZIP_DEFLATED) as target:
-            for name in source.namelist():
-                target.writestr(ZipInfo(name), source.read(name), ZIP_DEFLATED)
-        return packed.read_bytes()
