@@ -65,7 +65,13 @@ def photo(person: str, variant: object = 0, *, quality: float = 0.9, faces: int 
 class DummyPipeline:
     """Implements `app.domain.ports.FacePipeline`; counts what it analyzes in `analyzed`."""
 
-    def __init__(self, *, version: str = "dummy-1", fingerprint: str = "d" * 64) -> None:
+    def __init__(
+        self,
+        *,
+        version: str = "dummy-1",
+        fingerprint: str = "d" * 64,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._version = version
         self._fingerprint = fingerprint
         self._lock = Lock()
@@ -74,7 +80,7 @@ class DummyPipeline:
             ScoreName.COSINE,
             L1Head(np.ones(DIMENSIONS, np.float32), 5.0),
             "mean",
-            Calibration({name: _operating_points() for name in BUCKETS}),
+            calibration or Calibration({name: operating_points() for name in BUCKETS}),
         )
 
     @property
@@ -121,7 +127,7 @@ class DummyPipeline:
         return np.asarray(mixed / np.linalg.norm(mixed), np.float32)
 
 
-def _operating_points() -> tuple[OperatingPoint, ...]:
+def operating_points() -> tuple[OperatingPoint, ...]:
     """Two people are nearly at right angles, two photos of one are nearly parallel."""
     thresholds = {0.1: 0.3, 0.01: 0.4, 0.001: 0.5}
     return tuple(

@@ -1,7 +1,7 @@
 """Thresholds priced in error rates (ISO/IEC 19795 words: FMR, FNMR)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from app.domain.entities import FmrEstimate
@@ -41,16 +41,41 @@ class OperatingPoint:
     inherited: bool = False
 
 
+Buckets = Mapping[str, Sequence[OperatingPoint]]
+"""Operating points by name of a bucket, from lax to strict."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Supported operating points per bucket of reference count, from lax to strict."""
+    """Supported operating points per bucket of reference count.
 
-    buckets: Mapping[str, Sequence[OperatingPoint]]
+    It holds for everyone, or for one subject: thresholds that were measured on the photos of one
+    person say nothing about how well others are told apart. See `about`.
+
+    Attributes:
+        buckets: For the subject; for everyone if there is none.
+        subject: Key of the subject that this was calibrated on; None if it holds for everyone.
+        others: For all other subjects; empty where nothing is known of them.
+        calibrated_on: Set in what `about` gives for another subject: whom the bundle is about.
+    """
+
+    buckets: Buckets
+    subject: str | None = None
+    others: Buckets = field(default_factory=dict)
+    calibrated_on: str | None = None
+
+    def about(self, subject_key: str | None) -> "Calibration":
+        """What holds for a subject; None means somebody who is not enrolled."""
+        if self.subject is None:
+            return self
+        if subject_key == self.subject:
+            return Calibration(self.buckets)
+        return Calibration(self.others, calibrated_on=self.subject)
 
     def supports(self, max_fmr: float) -> bool:
-        """Whether the rate can be priced for any number of references."""
-        points = (point for bucket in self.buckets.values() for point in bucket)
-        return any(_within(point, max_fmr) for point in points)
+        """Whether the rate can be priced for any subject and any number of references."""
+        buckets = (*self.buckets.values(), *self.others.values())
+        return any(_within(point, max_fmr) for bucket in buckets for point in bucket)
 
     def operating_point(self, max_fmr: float, references: int) -> OperatingPoint:
         """The laxest calibrated point whose target does not exceed `max_fmr`.
@@ -73,6 +98,12 @@ class Calibration:
                 f"This bundle's calibration does not support an FMR of {max_fmr:g} with "
                 f"{references} reference(s)."
             )
+            if self.calibrated_on is not None:
+                message = (
+                    f"This bundle was calibrated on the subject {self.calibrated_on} only: for "
+                    f"anyone else it does not support an FMR of {max_fmr:g} with {references} "
+                    "reference(s)."
+                )
             if supported is not None:
                 message += f" The strictest supported rate is {supported:g}."
             raise UnsupportedFmrError(

@@ -1,6 +1,6 @@
 """From scores to a decision. One place decides, for the service, the CLI and the evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -49,6 +49,14 @@ class Decider:
     head: L1Head
     fusion: str
     calibration: Calibration
+
+    def about(self, subject_key: str | None) -> "Decider":
+        """What decides about one subject; None for two photos of somebody who is not enrolled.
+
+        They differ only where the calibration is about one subject.
+        """
+        calibration = self.calibration.about(subject_key)
+        return self if calibration is self.calibration else replace(self, calibration=calibration)
 
     def scores(self, probe: Floats, references: Floats) -> Floats:
         """Decision score per reference: (d,) against (n, d) gives (n,)."""

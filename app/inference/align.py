@@ -1,4 +1,4 @@
-"""Similarity alignment of a face to the template of a bundle."""
+"""What of a photo is embedded: the face, aligned to the template of a bundle, or the middle."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +11,9 @@ from app.domain.entities import Floats, Pixels
 
 _MAX_SUPERSAMPLING: Final = 4
 """Beyond this many photo pixels per template pixel it is cheaper to reduce the photo first."""
+
+_TUTORIAL_CROP: Final = 2.5
+"""Side of the seed tutorial's crop (250 pixels) in units of its network's input (100)."""
 
 Matrix = NDArray[np.float64]
 
@@ -73,6 +76,26 @@ def align(pixels: Pixels, landmarks: Floats, template: AlignmentTemplate) -> Pix
     if finer > 1:
         size = (template.size, template.size)
         chip = cv2.resize(chip, size, interpolation=cv2.INTER_AREA)
+    return chip.astype(np.uint8, copy=False)
+
+
+def central_crop(pixels: Pixels, size: int) -> Pixels:
+    """The central square of a photo, of shape (size, size, 3), as the seed tutorial embeds it.
+
+    A square of 2.5 times the size is reduced by bilinear interpolation without averaging, like
+    the tutorial's 250 pixels by `tf.image.resize`; a larger one is averaged to that side first.
+
+    Args:
+        pixels: Shape (h, w, 3), RGB.
+        size: Side of the network's input, in pixels.
+    """
+    height, width = pixels.shape[:2]
+    side, crop = min(height, width), round(_TUTORIAL_CROP * size)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = pixels[top : top + side, left : left + side]
+    if side > crop:
+        square = cv2.resize(square, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    chip = cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR)
     return chip.astype(np.uint8, copy=False)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from app.domain.calibration import BUCKETS, Calibration, OperatingPoint
+from app.domain.calibration import BUCKETS, Buckets, Calibration, OperatingPoint
 from app.domain.decisions import Decider
 from app.domain.entities import Floats, ReasonCode
 from app.domain.quality import Gate
@@ -55,10 +55,13 @@ class DetectorSection(_Strict):
 
 
 class AlignmentSection(_Strict):
-    """Template of the aligned face, in pixels."""
+    """Template of the aligned face, in pixels, and what of a photo is embedded."""
 
     size: Annotated[int, Field(gt=0)]
     points: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field(min_length=5, max_length=5)
+    method: Literal["similarity", "central_crop"] = "similarity"
+    """`similarity` embeds the aligned face, `central_crop` the middle of the photo, wherever the
+    face is (see `app.inference.align.central_crop`); quality is of the aligned face with either."""
 
     def template(self) -> AlignmentTemplate:
         """As alignment takes it."""
@@ -166,35 +169,56 @@ class PointSection(_Strict):
     inherited: bool
 
 
+BucketSections = dict[
+    Annotated[str, Field(pattern=f"^({'|'.join(map(str, BUCKETS))})$".replace("+", r"\+"))],
+    list[PointSection],
+]
+
+
 class CalibrationDocument(_Strict):
-    """calibration.json."""
+    """calibration.json; `subject` and `others` as in `Calibration`."""
 
     data: dict[str, Any]
-    buckets: dict[
-        Annotated[str, Field(pattern=f"^({'|'.join(map(str, BUCKETS))})$".replace("+", r"\+"))],
-        list[PointSection],
-    ]
+    buckets: BucketSections
+    subject: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
+    others: BucketSections = {}
+
+    @model_validator(mode="after")
+    def _others_than_whom(self) -> Self:
+        if self.others and self.subject is None:
+            raise ValueError("others than whom? `others` needs a `subject`")
+        return self
 
     def calibration(self) -> Calibration:
         """As decisions take it."""
-        return Calibration(
-            {
-                bucket: tuple(OperatingPoint(**point.model_dump()) for point in points)
-                for bucket, points in self.buckets.items()
-            }
-        )
+        return Calibration(_buckets(self.buckets), self.subject, _buckets(self.others))
 
     @classmethod
     def of(cls, calibration: Calibration, data: Mapping[str, Any]) -> Self:
         """The document of a calibration, with a description of the data behind it."""
-        buckets = {
-            bucket: [
-                PointSection(**{name: getattr(point, name) for name in PointSection.model_fields})
-                for point in points
-            ]
-            for bucket, points in calibration.buckets.items()
-        }
-        return cls(data=dict(data), buckets=buckets)
+        return cls(
+            data=dict(data),
+            buckets=_sections(calibration.buckets),
+            subject=calibration.subject,
+            others=_sections(calibration.others),
+        )
+
+
+def _buckets(sections: BucketSections) -> Buckets:
+    return {
+        bucket: tuple(OperatingPoint(**point.model_dump()) for point in points)
+        for bucket, points in sections.items()
+    }
+
+
+def _sections(buckets: Buckets) -> BucketSections:
+    return {
+        bucket: [
+            PointSection(**{name: getattr(point, name) for name in PointSection.model_fields})
+            for point in points
+        ]
+        for bucket, points in buckets.items()
+    }
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -212,11 +236,14 @@ def checksum_of(document: Mapping[str, Any]) -> str:
 def fingerprint_of(document: Mapping[str, Any]) -> str:
     """Hash of all that an embedding depends on: networks, detector, alignment, preprocessing."""
     detector, embedding = dict(document["detector"]), dict(document["embedding"])
+    alignment = dict(document["alignment"])
     embedding.pop("keras", None)
     # What came later counts only where it is used, so that older bundles keep their fingerprint.
     for section, name in ((embedding, "commonness"), (detector, "mirrored_look")):
         if not section.get(name):
             section.pop(name, None)
+    if alignment.get("method") == "similarity":
+        del alignment["method"]
     networks = [detector[name] for name in ("proposal", "refinement", "output")]
     networks.append(embedding["network"])
     if embedding.get("commonness"):
@@ -224,7 +251,7 @@ def fingerprint_of(document: Mapping[str, Any]) -> str:
     parts = {
         "files": [document["files"][name]["sha256"] for name in networks],
         "detector": detector,
-        "alignment": document["alignment"],
+        "alignment": alignment,
         "embedding": embedding,
     }
     return hashlib.sha256(canonical(parts)).hexdigest()

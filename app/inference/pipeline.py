@@ -26,7 +26,7 @@ from app.domain.errors import FacetwinError, InvalidImageError
 from app.domain.faces import choose_face
 from app.domain.ports import DetectedFaces
 from app.domain.quality import assess
-from app.inference.align import align
+from app.inference.align import align, central_crop
 from app.inference.bundle import Bundle
 from app.inference.decode import SEARCH_SIDE, DecodeLimits, Photo, decode
 from app.inference.detect import Detector
@@ -77,6 +77,7 @@ class Pipeline:
         self._timer = timer
         self._decider = bundle.manifest.decider(bundle.calibration)
         self._template = bundle.manifest.alignment.template()
+        self._embeds_middle = bundle.manifest.alignment.method == "central_crop"
         self._gates = bundle.manifest.gates()
         self._engines: LifoQueue[_Engine] = LifoQueue()
         self._count = engines
@@ -182,6 +183,8 @@ class Pipeline:
         face = choose_face(found, policy, width, height)
         chip = align(photo.pixels, face.landmarks.as_array(), self._template)
         quality = self._assess(photo, chip, face, found)
+        if self._embeds_middle:
+            chip = central_crop(photo.pixels, self._template.size)
         clock.lap("align")
         embedding = engine.embed(chip)
         clock.lap("embed")

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from app.domain.audit import COMMAND, Action, Actor, AuditEvent
+from app.domain.decisions import Decider
 from app.domain.entities import Face, FacePolicy, FaceTemplate, Floats, Quality, Reason, ReasonCode
 from app.domain.errors import (
     EnrollmentRejectedError,
@@ -196,8 +197,9 @@ class Enrollment:
         own = np.stack([c.photo.embedding.vector for c in candidates])
         references = self._references(subject)
         everyone = own if references is None else np.concatenate([own, references])
+        decider = self._pipeline.decider.about(subject_key(subject))
         return [
-            self._with_outlier(candidate, np.delete(everyone, row, axis=0))
+            self._with_outlier(decider, candidate, np.delete(everyone, row, axis=0))
             for row, candidate in enumerate(candidates)
         ]
 
@@ -207,10 +209,10 @@ class Enrollment:
         except (SubjectNotFoundError, NoReferencesError):
             return None
 
-    def _with_outlier(self, candidate: _Candidate, others: Floats) -> _Candidate:
+    def _with_outlier(self, decider: Decider, candidate: _Candidate, others: Floats) -> _Candidate:
         if len(others) < OUTLIER_REFERENCES:
             return candidate
-        decider, embedding = self._pipeline.decider, candidate.photo.embedding
+        embedding = candidate.photo.embedding
         try:
             point = decider.calibration.operating_point(self._max_fmr, len(others))
         except UnsupportedFmrError:

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Final
 
 from app.domain.audit import COMMAND, Action, Actor, AuditEvent
-from app.domain.decisions import VoteRule
+from app.domain.decisions import Decider, VoteRule
 from app.domain.entities import (
     Decision,
     FacePolicy,
@@ -75,7 +75,7 @@ class Verification:
 
         Raises:
             SubjectNotFoundError, NoReferencesError: If there is nothing to compare with.
-            UnsupportedFmrError: If the calibration does not support `options.max_fmr`.
+            UnsupportedFmrError: If the calibration does not support `options.max_fmr` for them.
             NoFaceError, MultipleFacesError: If the photo does not show the face that is meant.
             ImageTooLargeError, UnsupportedMediaTypeError, InvalidImageError: From decoding.
         """
@@ -88,9 +88,10 @@ class Verification:
     def _verify(self, data: bytes, subject: str, options: VerifyOptions) -> VerificationResult:
         started = perf_counter()
         name, references, matrix = self._gallery.references(subject)
-        self._check_support(options, len(references))
+        decider = self._pipeline.decider.about(subject_key(subject))
+        _check_support(decider, options, len(references))
         probe = self._pipeline.analyze(data, options.policy)
-        verdict, match_ms = self._decide(probe, matrix, options)
+        verdict, match_ms = _decide(decider, probe, matrix, options)
         return VerificationResult(
             name,
             verdict,
@@ -120,13 +121,14 @@ class Verification:
 
     def _compare(self, source: bytes, target: bytes, options: VerifyOptions) -> VerificationResult:
         started = perf_counter()
-        self._check_support(options, 1)
+        decider = self._pipeline.decider.about(None)
+        _check_support(decider, options, 1)
         with _naming("source"):
             probe = self._pipeline.analyze(source, options.policy)
         with _naming("target"):
             reference = self._pipeline.analyze(target, options.policy)
         both = replace(probe, quality=_merged(probe.quality, reference.quality))
-        verdict, match_ms = self._decide(both, reference.embedding[None], options)
+        verdict, match_ms = _decide(decider, both, reference.embedding[None], options)
         return VerificationResult(
             None,
             verdict,
@@ -162,19 +164,19 @@ class Verification:
         finally:
             self._audit.record(AuditEvent(action, actor, person, outcome, details))
 
-    def _check_support(self, options: VerifyOptions, references: int) -> None:
-        """Refuse an unsupported rate before any work on pixels."""
-        if options.vote is None:
-            self._pipeline.decider.calibration.operating_point(options.max_fmr, references)
 
-    def _decide(
-        self, probe: FaceTemplate, references: Floats, options: VerifyOptions
-    ) -> tuple[Verdict, float]:
-        started = perf_counter()
-        verdict = self._pipeline.decider.decide(
-            probe, references, max_fmr=options.max_fmr, vote=options.vote
-        )
-        return verdict, _milliseconds(started)
+def _check_support(decider: Decider, options: VerifyOptions, references: int) -> None:
+    """Refuse an unsupported rate before any work on pixels."""
+    if options.vote is None:
+        decider.calibration.operating_point(options.max_fmr, references)
+
+
+def _decide(
+    decider: Decider, probe: FaceTemplate, references: Floats, options: VerifyOptions
+) -> tuple[Verdict, float]:
+    started = perf_counter()
+    verdict = decider.decide(probe, references, max_fmr=options.max_fmr, vote=options.vote)
+    return verdict, _milliseconds(started)
 
 
 def _merged(source: Quality, target: Quality) -> Quality:

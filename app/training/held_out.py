@@ -76,7 +76,7 @@ def held_out_rows(photos: EmbeddingSet, pipeline: Pipeline, *, seed: int) -> lis
     """Every supported bucket at `TARGETS`."""
     rows = []
     weights = bootstrap_weights(int(photos.identities.max()) + 1, ROUNDS, seed)
-    for bucket, points in pipeline.decider.calibration.buckets.items():
+    for bucket, points in pipeline.decider.about(None).calibration.buckets.items():
         chosen = [point for point in points if point.target_fmr in TARGETS]
         if not chosen:
             continue

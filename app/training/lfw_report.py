@@ -100,7 +100,7 @@ def lfw_report(
     central, prominent = (
         PolicySection(
             view2=View2Section(**asdict(view2(each, pairs, decider))),
-            million=measure_rates(comparisons, decider.calibration, seed=seed),
+            million=measure_rates(comparisons, decider.about(None).calibration, seed=seed),
             failures=FailureSection.of(each, root / "images"),
         )
         for each, comparisons in zip(photos, compared, strict=True)

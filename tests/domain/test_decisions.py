@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,17 @@ def test_fused_scores_of_many_probes_equal_one_by_one() -> None:
     assert DECIDER.pairwise(probes, enrolled) == pytest.approx(
         [DECIDER.scores(p, e[None])[0] for p, e in zip(probes, enrolled, strict=True)]
     )
+
+
+def test_a_decider_about_another_subject_decides_by_what_holds_for_others() -> None:
+    strict = replace(POINT, threshold=0.9)
+    own = Calibration(
+        dict.fromkeys(BUCKETS, (POINT,)), subject="anna", others=dict.fromkeys(BUCKETS, (strict,))
+    )
+    decider = replace(DECIDER, calibration=own)
+    decided = {
+        about: decider.about(about).decide(probe(1.0), references(0.85), max_fmr=0.01).decision
+        for about in ("anna", "bert", None)
+    }
+    assert decided == {"anna": Decision.MATCH, "bert": Decision.NO_MATCH, None: Decision.NO_MATCH}
+    assert DECIDER.about("bert") is DECIDER

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.inference.align import AlignmentTemplate, align, similarity
+from app.inference.align import AlignmentTemplate, align, central_crop, similarity
 
 POINTS = np.array([[10, 10], [40, 12], [25, 30], [14, 45], [38, 46]], np.float32)
 
@@ -53,3 +53,33 @@ def test_shift_is_exact_at_every_reduction() -> None:
     # The chip's column x lies at 2x in the one and at 4x in the other photo.
     assert whole[30, 40, 0] == pytest.approx(ramp[0, 80], abs=1.5)
     assert finer[30, 40, 0] == pytest.approx(ramp[0, 160], abs=1.5)
+
+
+def test_the_central_crop_is_the_middle_of_the_photo() -> None:
+    pixels = np.zeros((250, 350, 3), np.uint8)
+    pixels[:, :50], pixels[:, 300:] = 255, 255
+    pixels[100:150, 150:200] = 200
+    chip = central_crop(pixels, 100)
+    assert chip.shape == (100, 100, 3)
+    assert chip.dtype == np.uint8
+    assert chip[50, 50, 0] == 200
+    assert chip.max() == 200  # the borders are left out
+
+
+def test_a_crop_of_the_tutorials_size_is_reduced_as_there() -> None:
+    """`tf.image.resize`, bilinear, takes two of five pixels: here the mean of 2 and 3, 7 and 8."""
+    ramp = np.tile(np.arange(250, dtype=np.uint8), (250, 1))
+    chip = central_crop(np.repeat(ramp[:, :, None], 3, axis=2), 100)
+    # Output pixel i lies at 2.5 i + 0.75 of the input.
+    expected = 2.5 * np.arange(100) + 0.75
+    assert np.abs(chip[50, :, 0] - expected).max() <= 0.51
+
+
+def test_a_larger_crop_is_averaged_first() -> None:
+    stripes = np.zeros((1000, 1200, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert central_crop(stripes, 100).std() < 1
+
+
+def test_a_smaller_photo_is_enlarged() -> None:
+    assert central_crop(np.full((40, 30, 3), 7, np.uint8), 100).tolist()[99][99] == [7, 7, 7]

@@ -1,13 +1,14 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.domain.errors import BundleError, ModelNotFoundError
 from app.inference.bundle import active_version, list_versions, load_active, load_bundle
-from app.inference.manifest import checksum_of
+from app.inference.manifest import CalibrationDocument, checksum_of, fingerprint_of
 from tests.conftest import MODEL_DIR
 
 VERSION = active_version(MODEL_DIR)
@@ -134,3 +135,27 @@ def test_without_a_bundle_it_says_so(tmp_path: Path) -> None:
         load_active(tmp_path)
     with pytest.raises(ModelNotFoundError):
         load_bundle(tmp_path / "gone")
+
+
+def test_a_calibration_about_one_subject_comes_back_as_it_was() -> None:
+    known = load_active(MODEL_DIR).calibration
+    own = replace(known, subject="anna.b", others={"1": known.buckets["1"]})
+    written = CalibrationDocument.of(own, {}).model_dump_json()
+    assert CalibrationDocument.model_validate_json(written).calibration() == own
+    assert CalibrationDocument.of(known, {}).calibration() == known
+
+
+@pytest.mark.parametrize("change", [{"subject": "Anna"}, {"others": {"1": []}}])
+def test_a_calibration_about_nobody_in_particular_is_refused(change: dict[str, object]) -> None:
+    document: dict[str, object] = {"data": {}, "buckets": {}} | change
+    with pytest.raises(ValueError, match="subject"):
+        CalibrationDocument.model_validate(document)
+
+
+def test_the_central_crop_has_a_fingerprint_of_its_own() -> None:
+    manifest = load_active(MODEL_DIR).manifest
+    own = manifest.model_dump(mode="json")
+    assert own["alignment"]["method"] == "similarity"
+    assert fingerprint_of(own) == manifest.fingerprint
+    own["alignment"]["method"] = "central_crop"
+    assert fingerprint_of(own) != manifest.fingerprint

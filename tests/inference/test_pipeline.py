@@ -12,7 +12,7 @@ import pytest
 from app.domain.entities import FacePolicy, FaceTemplate, Floats, Pixels, ReasonCode
 from app.domain.errors import BundleError, MultipleFacesError, NoFaceError
 from app.domain.faces import choose_face
-from app.inference.align import align
+from app.inference.align import align, central_crop
 from app.inference.bundle import Bundle
 from app.inference.decode import DecodeLimits, decode
 from app.inference.detect import Detector
@@ -288,3 +288,20 @@ def test_parallel_calls_answer_exactly_as_one_by_one(bundle: Bundle) -> None:
         assert found.embedding.tolist() == alone[i].embedding.tolist()
         assert found.face == alone[i].face
         assert found.quality == alone[i].quality
+
+
+def test_a_bundle_may_embed_the_middle_of_the_photo(bundle: Bundle, pipeline: Pipeline) -> None:
+    """Face and quality are found as ever; what is embedded does not follow the face."""
+    alignment = bundle.manifest.alignment.model_copy(update={"method": "central_crop"})
+    manifest = bundle.manifest.model_copy(update={"alignment": alignment})
+    central = Pipeline(replace(bundle, manifest=manifest), engines=1, limits=DecodeLimits())
+    section = manifest.embedding
+    commonness = bundle.networks[section.commonness] if section.commonness else None
+    embedder = Embedder(bundle.networks[section.network], section, commonness)
+
+    found = analyze(central, HOPPER)
+    aligned = analyze(pipeline, HOPPER)
+    assert (found.face, found.quality) == (aligned.face, aligned.quality)
+    expected = embedder(central_crop(HOPPER, alignment.size))
+    assert found.embedding.tolist() == expected.tolist()
+    assert cosine(found, aligned) < 0.9

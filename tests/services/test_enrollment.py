@@ -1,10 +1,11 @@
 import pytest
 
+from app.domain.calibration import BUCKETS, Calibration
 from app.domain.entities import FacePolicy, ReasonCode
 from app.domain.errors import EnrollmentRejectedError, InvalidRequestError, NoReferencesError
 from app.services.enrollment import Upload
 from app.services.reference_store import ReferenceStore
-from tests.dummy_pipeline import STORED, photo
+from tests.dummy_pipeline import STORED, DummyPipeline, operating_points, photo
 from tests.services.world import Session, World
 
 ALICE = photo("alice")
@@ -137,6 +138,17 @@ def test_a_stranger_among_the_photos_of_one_enrolment_is_an_outlier(session: Ses
     result = session.enroll("alice", *photos)
     found = {e.filename: [r.code for r in e.quality.reasons] for e in result.enrolled}
     assert found == {"0.jpg": [], "1.jpg": [ReasonCode.OUTLIER], "2.jpg": [], "3.jpg": []}
+
+
+def test_who_is_an_outlier_is_only_said_of_whom_the_bundle_is_about(world: World) -> None:
+    points = dict.fromkeys(BUCKETS, operating_points())
+    session = world.open(DummyPipeline(calibration=Calibration(points, subject="alice")))
+    found = {
+        name: session.enroll(name, *(photo(name, i) for i in range(4)), photo("eve")).enrolled[-1]
+        for name in ("alice", "bert")
+    }
+    codes = {name: [r.code for r in e.quality.reasons] for name, e in found.items()}
+    assert codes == {"alice": [ReasonCode.OUTLIER], "bert": []}
 
 
 def test_advisory_findings_do_not_reject(session: Session) -> None:

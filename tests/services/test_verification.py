@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from app.domain.calibration import BUCKETS, Calibration
 from app.domain.decisions import VoteRule
 from app.domain.entities import Decision, FacePolicy, Policy, ReasonCode
 from app.domain.errors import (
@@ -12,7 +13,7 @@ from app.domain.errors import (
     UnsupportedFmrError,
 )
 from app.services.verification import STAGES, VerifyOptions
-from tests.dummy_pipeline import photo
+from tests.dummy_pipeline import DummyPipeline, operating_points, photo
 from tests.services.world import OPTIONS, Session, World
 
 
@@ -132,3 +133,34 @@ def test_references_cannot_be_altered(enrolled: Session) -> None:
     for array in (matrix, references[0].embedding):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+@pytest.fixture
+def about_alice(world: World) -> Session:
+    """The calibration is about Alice; of others only a lax rate is known."""
+    points = operating_points()
+    calibration = Calibration(
+        dict.fromkeys(BUCKETS, points), subject="alice", others=dict.fromkeys(BUCKETS, points[:2])
+    )
+    session = world.open(DummyPipeline(calibration=calibration))
+    for name in ("Alice", "Bert"):
+        session.enroll(name, *(photo(name.lower(), i) for i in range(4)))
+    return session
+
+
+def test_a_bundle_about_one_subject_prices_that_one(about_alice: Session) -> None:
+    assert about_alice.verify("ALICE", photo("alice", "probe")).verdict.verified
+
+
+def test_for_another_subject_it_says_what_it_does_not_know(about_alice: Session) -> None:
+    with pytest.raises(UnsupportedFmrError, match="calibrated on the subject alice only"):
+        about_alice.verify("Bert", photo("bert", "probe"))
+    lax = VerifyOptions(max_fmr=0.01)
+    assert about_alice.verification.verify(photo("bert", "probe"), "Bert", lax).verdict.verified
+
+
+def test_two_photos_are_compared_by_what_holds_for_anyone(about_alice: Session) -> None:
+    pair = photo("alice"), photo("alice", 1)
+    with pytest.raises(UnsupportedFmrError, match="alice only"):
+        about_alice.verification.compare(*pair, OPTIONS)
+    assert about_alice.verification.compare(*pair, VerifyOptions(max_fmr=0.01)).verdict.verified

@@ -104,7 +104,7 @@ def evaluate_folder(
     photos = embed_all(pipeline, images, threads=threads, policy=policy, progress=progress)
     comparisons = compare(photos, pipeline.decider, seed=seed, per_identity=per_identity)
     require_usable(comparisons)
-    calibration = pipeline.decider.calibration
+    calibration = pipeline.decider.about(None).calibration
     made = comparisons.made()
     return FolderReport(
         model=ModelSection.of(pipeline),

@@ -132,7 +132,7 @@ def evaluate_pairs(
     scored = ScoredPairs.of(photos, (listed.first, listed.second), listed.same, decider)
     comparisons = scored.comparisons()
     require_usable(comparisons)
-    calibration, made = decider.calibration, scored.made()
+    calibration, made = decider.about(None).calibration, scored.made()
     left_out = made if made.same.any() else None
     return PairsReport(
         model=ModelSection.of(pipeline),
