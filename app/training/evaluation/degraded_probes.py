@@ -1,6 +1,6 @@
 """Probes degraded in every way, each run through the serving pipeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from app.domain.entities import FacePolicy, FaceTemplate
 from app.domain.ports import FacePipeline
 from app.training.datasets import LabelledImage
 from app.training.embedding_set import EmbeddingSet, collect, try_photo
-from app.training.evaluation.degrade import DEGRADATIONS, Portrait
+from app.training.evaluation.degrade import DEGRADATIONS, Degradation, Portrait
 
 Result = FaceTemplate | str
 
@@ -24,6 +24,7 @@ def degrade_all(
     seed: int,
     threads: int,
     progress: Callable[[int, int], None],
+    ways: Sequence[Degradation] = DEGRADATIONS,
 ) -> list[EmbeddingSet]:
     """Degrade the first `probes` photos of `clean` in each way, and embed what comes out.
 
@@ -35,15 +36,16 @@ def degrade_all(
         seed: Of noise.
         threads: Photos in work at once.
         progress: Called with (done, total) after each probe.
+        ways: Of degrading.
 
     Returns:
-        For each of `DEGRADATIONS`, the degraded probes in their order.
+        For each of `ways`, the degraded probes in their order.
     """
 
     def degraded(row: int) -> list[Result]:
         if not clean.usable[row]:
-            return [clean.reasons[row][0]] * len(DEGRADATIONS)
-        return _degrade(pipeline, clean.images[row], policy, seed)
+            return [clean.reasons[row][0]] * len(ways)
+        return _degrade(pipeline, clean.images[row], policy, seed, ways)
 
     results: list[list[Result]] = []
     with ThreadPoolExecutor(threads) as executor:
@@ -54,11 +56,15 @@ def degrade_all(
 
 
 def _degrade(
-    pipeline: FacePipeline, image: LabelledImage, policy: FacePolicy, seed: int
+    pipeline: FacePipeline,
+    image: LabelledImage,
+    policy: FacePolicy,
+    seed: int,
+    ways: Sequence[Degradation],
 ) -> list[Result]:
     data = image.path.read_bytes()
     portrait = Portrait.of(data, pipeline.analyze(data, policy).face)
-    return [try_photo(pipeline, d.apply(data, portrait, seed), policy) for d in DEGRADATIONS]
+    return [try_photo(pipeline, d.apply(data, portrait, seed), policy) for d in ways]
 
 
 def _filled(clean: EmbeddingSet, results: tuple[Result, ...]) -> EmbeddingSet:
