@@ -1,0 +1,1 @@
+"""The owner's photos: read, examined once, judged, and split honestly."""

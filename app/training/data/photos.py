@@ -1,0 +1,82 @@
+"""The folders of training photos, and whose photo each file is."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.domain.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES
+from app.domain.training import Role
+
+OWNER: Final = 0
+"""Number of the owner among people; all others count from 1."""
+
+_SUFFIXES: Final = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
+"""Photos of kinds that can't be read are looked at too, so that their owner is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPhoto:
+    """A file in one of the three folders.
+
+    Attributes:
+        path: Where it lies.
+        role: The folder that it lies in.
+        person: Empty for the owner. Of a negative the first folder below `negative`, or the file's
+            own name if it lies in none: then it is taken for a person of its own.
+    """
+
+    path: Path
+    role: Role
+    person: str
+
+
+def read_photos(data_dir: Path, subject: str | None = None) -> list[TrainingPhoto]:
+    """All photos under `anchor`, `positive` and `negative`, in the order of their paths.
+
+    Folders may be nested. Hidden files and links are left out, but for a role's folder itself,
+    which may be a link; folders that are missing or can't be read hold no photos.
+
+    Args:
+        data_dir: The folder of the three.
+        subject: Whom the job is about. If `anchor` or `positive` has a folder of this name (as
+            uploads make it), only what lies in these folders is the owner's; otherwise, and by
+            default, everything in them is.
+    """
+    found = {role: list(_files(data_dir / role.value)) for role in Role}
+    if subject is not None:
+        own = {role: [f for f in found[role] if _is_in(f, subject)] for role in _OWN}
+        if any(own.values()):
+            found |= own
+    return [
+        TrainingPhoto(data_dir / role.value / file, role, _person(role, file))
+        for role in Role
+        for file in found[role]
+    ]
+
+
+_OWN: Final = (Role.ANCHOR, Role.POSITIVE)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Photos below a folder, relative to it, sorted."""
+    return sorted(_walk(folder), key=os.fspath)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(place, name)
+            is_photo = path.suffix.lower() in _SUFFIXES and not name.startswith(".")
+            if is_photo and path.is_file() and not path.is_symlink():
+                yield path.relative_to(folder)
+
+
+def _is_in(file: Path, subject: str) -> bool:
+    return len(file.parts) > 1 and file.parts[0].casefold() == subject.casefold()
+
+
+def _person(role: Role, file: Path) -> str:
+    return file.parts[0] if role is Role.NEGATIVE else ""
