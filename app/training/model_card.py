@@ -26,6 +26,7 @@ def model_card(version: str, sections: Mapping[str, Any], document: CalibrationD
         min_cosine=screening["min_cosine"],
         screened_count=len(screening["identities"]),
         screened=names,
+        placements=len(training["template_placements"]),
         rates="\n".join(_rows(document)),
         candidates="\n".join(_candidates(training["selection_tar_at_fmr_1e-3"])),
         precisions=", ".join(
@@ -99,7 +100,7 @@ There is **no liveness detection**: a printed photo or a screen passes.
 with LFW. The Siamese head was trained on: {head}. Calibration: {data}.
 Screened, not "no overlap": {screened_count} CelebA identities with a photo of cosine {min_cosine}
 or more to an LFW photo were left out of training and calibration: {screened}.
-(The alignment, 15 placements of the landmarks tried on training identities, was found before.)
+(The alignment, {placements} placements of the landmarks tried on training identities, was found before.)
 
 **Decision.** Score `{decision}`, fused over references by `{fusion}`. Chosen on validation
 identities by the true accept rate at FMR 0.001:

@@ -18,7 +18,7 @@ from app.inference.align import AlignmentTemplate, similarity
 from app.training.metrics import tar_at_fmr
 
 EYE_DISTANCES: Final = (52.0, 54.0, 56.0, 58.0, 60.0)
-EYE_HEIGHTS: Final = (43.5, 45.5, 47.5)
+EYE_HEIGHTS: Final = (41.5, 43.5, 45.5, 47.5)
 """Searched placements in pixels of a 150-pixel crop, around the published geometry (53, 46)."""
 
 RATES: Final = (1e-3, 1e-2)
