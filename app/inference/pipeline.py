@@ -37,6 +37,9 @@ from app.inference.measure import measure
 
 _STORED_JPEG_QUALITY = 95
 
+Witness = Callable[[Photo, Face], None]
+"""Shown the photo as it is worked on, and the chosen face in its pixels."""
+
 
 class _Engine:
     """The interpreters of one bundle, for one thread at a time."""
@@ -99,15 +102,23 @@ class Pipeline:
         """Score, fusion rule and calibration of the bundle."""
         return self._decider
 
-    def analyze(self, data: bytes, policy: FacePolicy) -> FaceTemplate:
-        """Image file to the embedding of the face that `policy` means; raises as the port says."""
+    def analyze(
+        self, data: bytes, policy: FacePolicy, witness: Witness | None = None
+    ) -> FaceTemplate:
+        """Image file to the embedding of the face that `policy` means; raises as the port says.
+
+        Args:
+            data: The file.
+            policy: Which of several faces is meant.
+            witness: For whom needs more of the photo than the port tells, as training does.
+        """
         clock = _Clock(self._timer)
         photo = decode(data, self._limits)
         clock.lap("decode")
         with self._engine() as engine:
             photo, found = self._search(data, photo, engine)
             clock.lap("detect")
-            return self._template_of(photo, found, policy, engine, clock)
+            return self._template_of(photo, found, policy, engine, clock, witness=witness)
 
     def detect(self, data: bytes) -> DetectedFaces:
         """All faces of an image file, the most prominent first."""
@@ -178,9 +189,13 @@ class Pipeline:
         policy: FacePolicy,
         engine: _Engine,
         clock: "_Clock",
+        *,
+        witness: Witness | None = None,
     ) -> FaceTemplate:
         height, width = photo.pixels.shape[:2]
         face = choose_face(found, policy, width, height)
+        if witness:
+            witness(photo, face)
         chip = align(photo.pixels, face.landmarks.as_array(), self._template)
         quality = self._assess(photo, chip, face, found)
         if self._embeds_middle:
