@@ -1,0 +1,1 @@
+"""How a bundle's network is trained: the presets `seed`, `finetune` and `compact`."""
