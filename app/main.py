@@ -11,15 +11,17 @@ from app.api.dependencies import DOCUMENTED_KEYS, refuse_query, require_ready
 from app.api.errors import install_error_handlers
 from app.api.middleware import install_middleware
 from app.api.openapi import complete_openapi
-from app.api.routes import enrollment, operations, subjects, verification
+from app.api.routes import enrollment, models, operations, subjects, verification
 from app.api.state import State
 from app.domain.errors import FacetwinError
+from app.domain.ports import Bundles
 from app.inference.pool import InferencePool
 from app.logs import configure_logging, get_logger
 from app.metrics import Metrics
-from app.runtime import Runtime, open_serving_runtime
+from app.runtime import Runtime, bundle_shelf, open_serving_runtime
 from app.services.folder_watch import FolderWatch
 from app.services.housekeeping import Housekeeping
+from app.serving import Serving
 from app.settings import Settings
 
 _log = get_logger("facetwin.service")
@@ -29,12 +31,14 @@ def create_app(
     settings: Settings | None = None,
     *,
     open: Callable[[Settings], Runtime] = open_serving_runtime,  # noqa: A002
+    bundles: Callable[[Settings], Bundles] = bundle_shelf,
 ) -> FastAPI:
     """Build the service.
 
     Args:
         settings: By default read from the environment.
         open: What loads the bundle and the gallery at start; its runtime is closed at stop.
+        bundles: Where other bundles come from while it serves.
 
     Raises:
         pydantic.ValidationError: If a setting is not valid; the message names it.
@@ -46,12 +50,13 @@ def create_app(
         version=__version__,
         summary="Is the person on this photo the person enrolled?",
         description=_DESCRIPTION,
-        lifespan=_lifespan(settings, open),
+        lifespan=_lifespan(settings, open, bundles),
     )
     checks = [Depends(refuse_query), Depends(require_ready)]
     for routes in (verification, enrollment):
         app.include_router(routes.router, dependencies=[*DOCUMENTED_KEYS, *checks])
     app.include_router(subjects.router, dependencies=DOCUMENTED_KEYS)
+    app.include_router(models.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(operations.router)
     install_error_handlers(app)
     complete_openapi(app)
@@ -69,7 +74,9 @@ there is no liveness detection.
 
 
 def _lifespan(
-    settings: Settings, open_runtime: Callable[[Settings], Runtime]
+    settings: Settings,
+    open_runtime: Callable[[Settings], Runtime],
+    bundles: Callable[[Settings], Bundles],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
@@ -79,33 +86,62 @@ def _lifespan(
         except FacetwinError as error:
             _log.error("start_failed", reason=error.message)
             raise
+        metrics = Metrics()
         pool = InferencePool(settings.inference_threads, settings.queue_size)
-        watch = FolderWatch(runtime.gallery, settings.sync_interval)
-        keeping = Housekeeping(runtime.database, runtime.audit, settings.audit_retention_days)
+        metrics.watch_pool(pool)
+        background = _Background(runtime, settings, bundles(settings), metrics)
+        state = State(
+            settings=settings,
+            metrics=metrics,
+            serving=background.serving,
+            key_ring=runtime.key_ring,
+            pool=pool,
+        )
+        # What serves from now on may be another one: nothing here may keep the first one alive.
+        del runtime
         try:
-            metrics = Metrics()
-            metrics.watch_pool(pool)
-            metrics.name_model(runtime.pipeline)
-            _log.info(
-                "ready",
-                model=runtime.pipeline.version,
-                self_test=runtime.self_test.ok,
-                threads=settings.inference_threads,
-                skipped_files=len(runtime.gallery.health().report.skipped),
-            )
-            watch.start()
-            keeping.start()
-            yield State(settings=settings, metrics=metrics, runtime=runtime, pool=pool)
+            background.start()
+            yield state
         finally:
-            await to_thread.run_sync(_shut_down, watch, keeping, pool, runtime)
+            await to_thread.run_sync(background.close, pool)
 
     return lifespan
 
 
-def _shut_down(
-    watch: FolderWatch, keeping: Housekeeping, pool: InferencePool, runtime: Runtime
-) -> None:
-    watch.close()
-    keeping.close()
-    pool.close()
-    runtime.close()
+class _Background:
+    """What runs beside the requests, from the start of the service to its end."""
+
+    def __init__(
+        self, runtime: Runtime, settings: Settings, bundles: Bundles, metrics: Metrics
+    ) -> None:
+        self._metrics = metrics
+        self._watch = FolderWatch(runtime.gallery, settings.sync_interval)
+        self._keeping = Housekeeping(runtime.database, runtime.audit, settings.audit_retention_days)
+        self.serving = Serving(runtime, bundles, self._on_swap)
+        metrics.name_model(runtime.pipeline)
+
+    def start(self) -> None:
+        """Begin; the service is ready."""
+        runtime = self.serving.current
+        _log.info(
+            "ready",
+            model=runtime.pipeline.version,
+            self_test=runtime.self_test.ok,
+            threads=runtime.settings.inference_threads,
+            skipped_files=len(runtime.gallery.health().report.skipped),
+        )
+        self._watch.start()
+        self._keeping.start()
+        self.serving.start()
+
+    def close(self, pool: InferencePool) -> None:
+        """Stop everything; then what all runtimes share."""
+        self.serving.close()
+        self._watch.close()
+        self._keeping.close()
+        pool.close()
+        self.serving.current.close()
+
+    def _on_swap(self, runtime: Runtime) -> None:
+        self._watch.follow(runtime.gallery)
+        self._metrics.name_model(runtime.pipeline)

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from app.domain.audit import COMMAND
-from app.domain.errors import InvalidRequestError, StorageError, UnsupportedFmrError
-from app.domain.ports import FacePipeline
+from app.domain.errors import StorageError, UnsupportedFmrError
+from app.domain.ports import FacePipeline, LoadedPipeline
+from app.folders import make_folders, make_images_folder
 from app.inference.bundle import load_active
+from app.inference.bundle_lock import hold
 from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
+from app.inference.shelf import BundleShelf
 from app.logs import get_logger
 from app.services.audit import AuditLog, log_is_empty
 from app.services.encryption import EncryptionAtRest
@@ -19,6 +21,7 @@ from app.services.gallery import Gallery
 from app.services.key_ring import KeyRing
 from app.services.verification import Verification
 from app.settings import Settings
+from app.settings.door import refuse_open_door
 from app.storage.cipher import Cipher, read_cipher
 from app.storage.database import Database
 from app.storage.files import ReferenceFiles
@@ -45,7 +48,13 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything that one process needs to enroll and verify."""
+    """Everything that one process needs to enroll and verify, under one bundle.
+
+    A request uses one of these from its beginning to its end.
+
+    Attributes:
+        followed: What the file `active` said when the bundle was loaded; None if nobody knows.
+    """
 
     settings: Settings
     pipeline: FacePipeline
@@ -57,6 +66,25 @@ class Runtime:
     verification: Verification
     self_test: SelfTest
     _resources: ExitStack = field(default_factory=ExitStack, repr=False)
+    followed: str | None = None
+
+    def under(self, pipeline: FacePipeline, self_test: SelfTest) -> "Runtime":
+        """The same under another bundle; all but what belongs to a bundle is shared.
+
+        Its gallery has to be synchronised before it serves.
+        """
+        gallery = self.gallery.under(pipeline)
+        return replace(
+            self,
+            pipeline=pipeline,
+            gallery=gallery,
+            enrollment=Enrollment(
+                gallery, pipeline, self.audit, self.settings.max_fmr, self.enrollment.succession
+            ),
+            verification=Verification(gallery, pipeline, self.audit),
+            self_test=self_test,
+            followed=pipeline.version,
+        )
 
     def close(self) -> None:
         """Close the database and give back the serving lock, if it was taken."""
@@ -64,7 +92,11 @@ class Runtime:
 
 
 def open_runtime(
-    settings: Settings, *, progress: Progress | None = None, accept_removals: bool = False
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    accept_removals: bool = False,
+    pipeline: LoadedPipeline | None = None,
 ) -> Runtime:
     """Make the folders, migrate the database, load the active bundle, sync the gallery.
 
@@ -72,6 +104,7 @@ def open_runtime(
         settings: Where everything lies.
         progress: Called with (done, total) while new references are embedded.
         accept_removals: Whether someone confirmed that most photos were deleted on purpose.
+        pipeline: Used instead of the active bundle's.
 
     Raises:
         ModelNotFoundError, BundleError: If there is no usable bundle.
@@ -79,7 +112,11 @@ def open_runtime(
     """
     with ExitStack() as resources:
         return _open(
-            settings, _load(settings), progress, resources, accept_removals=accept_removals
+            settings,
+            pipeline or _load(settings),
+            progress,
+            resources,
+            accept_removals=accept_removals,
         )
 
 
@@ -92,49 +129,67 @@ def open_serving_runtime(settings: Settings, *, progress: Progress | None = None
     """
     with ExitStack() as resources:
         pipeline = _load(settings)
-        _make_folders(settings)
+        make_folders(settings)
         resources.enter_context(serving_lock(settings))
         return _open(settings, pipeline, progress, resources, serving=True)
 
 
+def bundle_shelf(settings: Settings) -> BundleShelf:
+    """The bundles of this installation."""
+    return BundleShelf(settings.model_dir, settings.inference_threads, _limits(settings))
+
+
 def _load(settings: Settings) -> Pipeline:
     """Load the active bundle, first of all: without one nothing else is touched."""
-    limits = DecodeLimits(settings.max_image_bytes, settings.max_image_pixels)
-    pipeline = Pipeline(
-        load_active(settings.model_dir), engines=settings.inference_threads, limits=limits
-    )
-    if not pipeline.decider.calibration.supports(settings.max_fmr):
-        raise UnsupportedFmrError(
-            f"FACETWIN_MAX_FMR={settings.max_fmr:g} is stricter than the model "
-            f"{pipeline.version} can price."
-        )
+    bundle = load_active(settings.model_dir)
+    pipeline = Pipeline(bundle, engines=settings.inference_threads, limits=_limits(settings))
+    require_price(pipeline, settings.max_fmr)
+    directory = settings.model_dir / pipeline.version
+    if directory.is_dir():
+        hold(directory, pipeline)
     return pipeline
+
+
+def _limits(settings: Settings) -> DecodeLimits:
+    return DecodeLimits(settings.max_image_bytes, settings.max_image_pixels)
+
+
+def require_price(pipeline: FacePipeline, max_fmr: float) -> None:
+    """Refuse a bundle that knows no threshold for the rate of the settings.
+
+    Raises:
+        UnsupportedFmrError: If it supports the rate for nobody.
+    """
+    if not pipeline.decider.calibration.supports(max_fmr):
+        raise UnsupportedFmrError(
+            f"FACETWIN_MAX_FMR={max_fmr:g} is stricter than the model {pipeline.version} can price."
+        )
 
 
 def _open(
     settings: Settings,
-    pipeline: Pipeline,
+    pipeline: LoadedPipeline,
     progress: Progress | None,
     resources: ExitStack,
     *,
     serving: bool = False,
     accept_removals: bool = False,
 ) -> Runtime:
-    _make_folders(settings)
+    make_folders(settings)
     self_test = SelfTest(*pipeline.self_test())
     database = Database(settings.database_url, cipher_of(settings))
     resources.callback(database.close)
     database.migrate()
     if serving:
         database.check()
-    _make_images_folder(settings, database)
+    make_images_folder(settings, database)
     audit = audit_log(settings, database)
     resources.callback(_close_audit, audit)
     key_ring = KeyRing(settings.configured_keys, database)
     key_ring.load()
     resources.callback(key_ring.close)
     if serving:
-        _refuse_open_door(settings, key_ring)
+        refuse_open_door(settings, has_keys=key_ring.usable)
     encryption = encryption_at_rest(settings, database, audit, serving=serving)
     encryption.prepare()
     gallery = Gallery(
@@ -158,6 +213,7 @@ def _open(
         verification=Verification(gallery, pipeline, audit),
         self_test=self_test,
         _resources=resources.pop_all(),
+        followed=pipeline.version,
     )
 
 
@@ -199,25 +255,6 @@ def _close_audit(audit: AuditLog) -> None:
         _log.error("audit_entries_lost", reason=error.message)
 
 
-def _refuse_open_door(settings: Settings, key_ring: KeyRing) -> None:
-    """Let nobody but this machine in without a key, unless the operator said so."""
-    if key_ring.usable or settings.allow_anonymous:
-        return
-    if settings.trusted_proxies:
-        raise InvalidRequestError(
-            "FACETWIN_TRUSTED_PROXIES says that others call through a proxy, and no API key is "
-            "set: set FACETWIN_API_KEYS, make a key with `facetwin keys create --role verify "
-            "--name NAME`, or set FACETWIN_ALLOW_ANONYMOUS=1 to let anyone call."
-        )
-    if settings.is_loopback:
-        return
-    raise InvalidRequestError(
-        f"FACETWIN_HOST={settings.host} can be reached from other machines, and no API key is "
-        "set: set FACETWIN_API_KEYS, make a key with `facetwin keys create --role verify --name "
-        "NAME`, or set FACETWIN_ALLOW_ANONYMOUS=1 to let anyone call."
-    )
-
-
 def cipher_of(settings: Settings) -> Cipher | None:
     """What encrypts this gallery on the disk, if anything does.
 
@@ -236,29 +273,6 @@ def encryption_at_rest(
     if serving:
         return EncryptionAtRest(database, files, audit, nullcontext)
     return EncryptionAtRest(database, files, audit, lambda: serving_lock(settings), actor=COMMAND)
-
-
-def _make_folders(settings: Settings) -> None:
-    _make_folder(settings.application_data_dir)
-    _make_folder(settings.input_dir)
-
-
-def _make_images_folder(settings: Settings, database: Database) -> None:
-    """Make verification_images of a new gallery; one that has vanished is for its owner to find."""
-    with database.read() as rows:
-        is_new = not rows.counts()
-    if is_new:
-        _make_folder(settings.images_dir)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"The folder {folder} can't be made: {error.strerror}. Check "
-            "FACETWIN_APPLICATION_DATA_DIR and its owner."
-        ) from error
 
 
 def serving_lock(settings: Settings) -> ServingLock:

@@ -38,7 +38,10 @@ def serve(runtime: Runtime) -> None:
         SystemExit: If the address can't be bound; the log says why.
     """
     settings = runtime.settings
-    application = create_app(settings, open=lambda _settings: runtime)
+    # Handed over: once another bundle serves, nothing here may keep this one in memory.
+    handed = [runtime]
+    del runtime
+    application = create_app(settings, open=lambda _settings: handed.pop())
     config = _config(application, settings)
     server = DrainingServer(config, application.state.lifecycle, settings.shutdown_timeout)
     try:

@@ -18,7 +18,17 @@ ALLOWED = {
     "storage": {"domain"},
     "services": {"domain", "storage"},
     "training": {"domain", "inference"},
-    "api": {"domain", "services", "inference.pool", "settings", "runtime", "logs", "metrics"},
+    "api": {
+        "domain",
+        "services",
+        "inference.pool",
+        "settings",
+        "runtime",
+        "serving",
+        "model_list",
+        "logs",
+        "metrics",
+    },
 }
 
 

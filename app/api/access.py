@@ -50,7 +50,7 @@ class AccessMiddleware:
         """Name the caller as soon as they are known, so that refusals are logged under the name."""
         state = scope["state"]
         state["caller"] = _NOBODY
-        ring: KeyRing = state["runtime"].key_ring
+        ring: KeyRing = state["key_ring"]
         if scope["path"] in OPEN_PATHS:
             if not ring.required:
                 self._keyless.caller(scope, headers)

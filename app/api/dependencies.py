@@ -16,6 +16,7 @@ from app.api.state import (
     ready_count_of,
     request_id_of,
     runtime_of,
+    serving_of,
     settings_of,
 )
 from app.domain.access import Caller
@@ -24,11 +25,16 @@ from app.domain.errors import InvalidRequestError
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
 from app.runtime import Runtime
+from app.serving import Serving
 from app.settings import Settings
 
 
 async def _runtime(request: Request) -> Runtime:
     return runtime_of(request)
+
+
+async def _serving(request: Request) -> Serving:
+    return serving_of(request)
 
 
 async def _pool(request: Request) -> InferencePool:
@@ -83,6 +89,7 @@ async def refuse_query(request: Request) -> None:
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+ServingDep = Annotated[Serving, Depends(_serving)]
 ReadyCountDep = Annotated[ReadyCount, Depends(_ready_count)]
 PoolDep = Annotated[InferencePool, Depends(_pool)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -34,6 +34,7 @@ PROBLEMS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
     "not_found": (HTTPStatus.NOT_FOUND, "There is no such path"),
     "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The path has no such method"),
     "no_references": (HTTPStatus.CONFLICT, "The subject has no usable reference"),
+    "activation_running": (HTTPStatus.CONFLICT, "Another model is being activated"),
     "job_conflict": (HTTPStatus.CONFLICT, "The job's state does not allow this"),
     "training_data_invalid": (
         HTTPStatus.UNPROCESSABLE_ENTITY,

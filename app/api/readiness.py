@@ -20,17 +20,23 @@ class ReadyCount:
         self._clock = clock
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[int] | None = None
+        self._asked_of = ""
         self._thread = CapacityLimiter(1)
 
-    async def get(self, count: Callable[[], int]) -> int:
+    async def get(self, count: Callable[[], int], of: str = "") -> int:
         """The latest count.
+
+        Args:
+            count: Asks the gallery.
+            of: Fingerprint of what is counted; the count of another one is never the answer.
 
         Raises:
             StorageError: If the database can't be read.
         """
         is_old = self._clock() - self._asked_at >= FRESH_SECONDS
-        if self._asking is None or (self._asking.done() and is_old):
-            self._asked_at = self._clock()
+        is_other = of != self._asked_of
+        if self._asking is None or is_other or (self._asking.done() and is_old):
+            self._asked_at, self._asked_of = self._clock(), of
             self._asking = asyncio.create_task(to_thread.run_sync(count, limiter=self._thread))
         # A caller who leaves must not take the answer from the others.
         return await asyncio.shield(self._asking)

@@ -1,6 +1,6 @@
 """What an application carries from start to stop, and how a request reaches it."""
 
-from typing import TypedDict, cast
+from typing import Final, TypedDict, cast
 
 from starlette.requests import HTTPConnection
 
@@ -9,7 +9,11 @@ from app.domain.access import Caller
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
 from app.runtime import Runtime
+from app.services.key_ring import KeyRing
+from app.serving import Serving
 from app.settings import Settings
+
+_RUNTIME: Final = "runtime"
 
 
 class State(TypedDict):
@@ -17,7 +21,8 @@ class State(TypedDict):
 
     settings: Settings
     metrics: Metrics
-    runtime: Runtime
+    serving: Serving
+    key_ring: KeyRing
     pool: InferencePool
 
 
@@ -31,9 +36,21 @@ def metrics_of(connection: HTTPConnection) -> Metrics:
     return cast("Metrics", connection.state.metrics)
 
 
+def serving_of(connection: HTTPConnection) -> Serving:
+    """What holds the current runtime."""
+    return cast("Serving", connection.state.serving)
+
+
 def runtime_of(connection: HTTPConnection) -> Runtime:
-    """The loaded bundle, the gallery and the services."""
-    return cast("Runtime", connection.state.runtime)
+    """The bundle, the gallery and the services of this request.
+
+    The first call captures what serves at that moment. Another bundle may take over meanwhile: the
+    request goes on with its own, so that its answer is of one fingerprint.
+    """
+    state = connection.state
+    if not hasattr(state, _RUNTIME):
+        setattr(state, _RUNTIME, serving_of(connection).current)
+    return cast("Runtime", getattr(state, _RUNTIME))
 
 
 def pool_of(connection: HTTPConnection) -> InferencePool:

@@ -26,6 +26,7 @@ from app.domain.entities import Decision
 from app.domain.errors import InvalidRequestError
 from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT
+from app.runtime import Runtime
 from app.services.verification import VerificationResult
 
 _EXIT_CODES: Final = {Decision.MATCH: 0, Decision.NO_MATCH: 1, Decision.INCONCLUSIVE: 2}
@@ -49,10 +50,13 @@ def serve(
     settings = read_settings(**{name: v for name, v in given.items() if v is not None})
     if sys.stderr.isatty():
         print_note(f"Facetwin on http://{settings.host}:{settings.port} (Ctrl-C stops it)")
+
+    def opened() -> Runtime:
+        with stoppable_start(), progress_bar("Embedding new references") as progress:
+            return open_serving_runtime(settings, progress=progress)
+
     # Opened before the server starts, so that a failure is one clear message.
-    with stoppable_start(), progress_bar("Embedding new references") as progress:
-        runtime = open_serving_runtime(settings, progress=progress)
-    serve_http(runtime)
+    serve_http(opened())
 
 
 def verify(

@@ -31,7 +31,12 @@ class Action(StrEnum):
     CREATE_KEY = "create_key"
     REVOKE_KEY = "revoke_key"
     CHANGE_ENCRYPTION = "change_encryption"
+    TRAIN = "train"
+    CANCEL_TRAINING = "cancel_training"
+    RESUME_TRAINING = "resume_training"
     PRUNE = "prune"
+    ACTIVATE_MODEL = "activate_model"
+    PRUNE_MODELS = "prune_models"
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,12 @@ class BundleError(FacetwinError):
     code = "bundle_invalid"
 
 
+class ActivationRunningError(FacetwinError):
+    """Another model is being activated."""
+
+    code = "activation_running"
+
+
 class StorageError(FacetwinError):
     """The gallery's database or files cannot be read or written."""
 

@@ -6,14 +6,15 @@ and JSON files from it, nothing that could carry code.
 
 import hashlib
 import json
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from app.domain.calibration import Calibration
-from app.domain.errors import BundleError, ModelNotFoundError
+from app.domain.errors import BundleError, ModelNotFoundError, StorageError
 from app.inference.manifest import (
     FORMAT,
     CalibrationDocument,
@@ -26,6 +27,9 @@ MANIFEST: Final = "manifest.json"
 CALIBRATION: Final = "calibration.json"
 GOLDEN: Final = "golden.json"
 ACTIVE: Final = "active"
+
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Other folders are not bundles, but what someone is building or has begun to delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,16 @@ def list_versions(model_dir: Path) -> list[str]:
     """Names of the bundles in a model folder, in alphabetical order."""
     if not model_dir.is_dir():
         return []
-    return sorted(p.parent.name for p in model_dir.glob(f"*/{MANIFEST}"))
+    names = (p.parent.name for p in model_dir.glob(f"*/{MANIFEST}"))
+    return sorted(name for name in names if _VERSION.fullmatch(name))
+
+
+def read_pointer(model_dir: Path) -> str | None:
+    """What the file `active` says, be it a bundle or not; None if it can't be read."""
+    try:
+        return (model_dir / ACTIVE).read_text("utf-8").strip()
+    except (OSError, UnicodeError):
+        return None
 
 
 def active_version(model_dir: Path) -> str:
@@ -72,9 +85,61 @@ def active_version(model_dir: Path) -> str:
     return version
 
 
+def set_active(model_dir: Path, version: str) -> None:
+    """Point the file `active` at a bundle, durably and in one rename.
+
+    Raises:
+        StorageError: If it can't be written; then it is as it was.
+    """
+    # Of this process alone: another one may set it at the same time, and the last one wins.
+    draft = model_dir / f".{ACTIVE}.{os.getpid()}"
+    try:
+        try:
+            draft.write_text(version + "\n", "utf-8")
+            flush(draft)
+            draft.replace(model_dir / ACTIVE)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+        flush(model_dir)
+    except OSError as error:
+        raise StorageError(
+            f"{model_dir / ACTIVE} can't be written: {error.strerror}. The model that was active "
+            "stays so."
+        ) from error
+
+
+def flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def load_active(model_dir: Path) -> Bundle:
-    """Load the bundle that `active` names; raises as `active_version` and `load_bundle`."""
-    return load_bundle(model_dir / active_version(model_dir))
+    """Load the bundle that `active` names; raises as `active_version` and `load_version`."""
+    return load_version(model_dir, active_version(model_dir))
+
+
+def load_version(model_dir: Path, version: str) -> Bundle:
+    """Check and load a bundle by its name.
+
+    Raises:
+        ModelNotFoundError: If there is none of this name.
+        BundleError: As `load_bundle` does, and if its folder was renamed or copied.
+    """
+    if version not in list_versions(model_dir):
+        raise ModelNotFoundError(f"{model_dir} holds no model {version!r}.", version=version)
+    bundle = load_bundle(model_dir / version)
+    if bundle.manifest.version != version:
+        raise BundleError(
+            f"The folder {version} holds the bundle {bundle.manifest.version}: a bundle is known "
+            "by the name in its manifest, so its folder can't be renamed."
+        )
+    return bundle
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -84,7 +149,7 @@ def load_bundle(directory: Path) -> Bundle:
         BundleError: If a file is missing, altered, or not understood. The message names it.
         ModelNotFoundError: If there is no bundle.
     """
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory)
     content = {
         name: _checked(directory, name, entry.sha256) for name, entry in manifest.files.items()
     }
@@ -101,28 +166,42 @@ def load_bundle(directory: Path) -> Bundle:
     return Bundle(directory, manifest, document.calibration(), networks, golden)
 
 
-def _read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> Manifest:
+    """What a bundle says about itself; its files are not looked at.
+
+    Raises:
+        BundleError: If it is altered or not understood.
+        ModelNotFoundError: If there is no bundle.
+    """
     path = directory / MANIFEST
+    content = _content(path)
     try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ModelNotFoundError(
-            f"{directory} holds no bundle: {MANIFEST} is missing.", version=directory.name
-        ) from None
-    except ValueError as error:
+        document: dict[str, Any] = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise BundleError(f"{path} is not a bundle of format {FORMAT}.")
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-        expected = fingerprint_of(document)
-    except (ValidationError, KeyError, TypeError) as error:
+        manifest = Manifest.model_validate_json(content)
+        expected, checksum = fingerprint_of(document), checksum_of(document)
+    except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} is not a valid manifest: {error}") from error
-    if checksum_of(document) != manifest.checksum:
+    if checksum != manifest.checksum:
         raise BundleError(f"{path} was altered: its checksum does not match.")
     if expected != manifest.fingerprint:
         raise BundleError(f"{path} was altered: its fingerprint does not match.")
     return manifest
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelNotFoundError(
+            f"{path.parent} holds no bundle: {path.name} is missing.", version=path.parent.name
+        ) from None
+    except OSError as error:
+        raise BundleError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def _checked(directory: Path, name: str, sha256: str) -> bytes:

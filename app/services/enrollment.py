@@ -1,5 +1,6 @@
 """Enrolment: photos in, references out, and for each photo that is refused the reasons."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -23,10 +24,13 @@ from app.services.audit import AuditLog
 from app.services.gallery import Gallery
 from app.services.photos import UNUSABLE, analyze_reference, duplicate_of, reason_of
 from app.services.reference_store import NewPhoto, Stored
+from app.services.succession import Succession
 from app.storage.records import EmbeddingRecord
 
 OUTLIER_REFERENCES: Final = 3
 """Other photos of a subject that a new one is held against, at least."""
+
+_log = logging.getLogger("facetwin.models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Enrollment:
     Args:
         max_fmr: Prices the threshold under which a photo that differs from the subject's other
             references is called an outlier.
+        succession: Tells which other bundle photos are to be embedded under, too.
     """
 
     def __init__(
@@ -85,7 +90,9 @@ class Enrollment:
         pipeline: FacePipeline,
         audit: AuditLog,
         max_fmr: float = 0.001,
+        succession: Succession | None = None,
     ) -> None:
+        self.succession = succession or Succession()
         self._gallery = gallery
         self._pipeline = pipeline
         self._audit = audit
@@ -108,8 +115,9 @@ class Enrollment:
         subject_key(subject)
         if not uploads:
             raise InvalidRequestError("Send at least one photo.", field="files")
-        candidates, rejected = self._examine(subject, uploads, policy)
-        stored = self._add(subject, candidates, actor)
+        with self.succession.enrolling() as coming:
+            candidates, rejected = self._examine(subject, uploads, policy)
+            stored = self._add(subject, _embedded_by(self._other(coming), candidates), actor)
         enrolled: list[Enrolled] = []
         for candidate, outcome in zip(candidates, stored, strict=True):
             if outcome.duplicate:
@@ -136,6 +144,11 @@ class Enrollment:
             tuple(rejected),
             summary.references if summary else 0,
         )
+
+    def _other(self, coming: FacePipeline | None) -> FacePipeline | None:
+        """The pipeline that was announced, if it is not the one of this enrolment."""
+        is_own = coming is None or coming.fingerprint == self._pipeline.fingerprint
+        return None if is_own else coming
 
     def _add(
         self, subject: str, candidates: Sequence[_Candidate], actor: Actor
@@ -230,6 +243,27 @@ class Enrollment:
         quality = replace(embedding.quality, reasons=(*embedding.quality.reasons, outlier))
         marked = replace(embedding, quality=quality)
         return replace(candidate, photo=replace(candidate.photo, embedding=marked))
+
+
+def _embedded_by(
+    pipeline: FacePipeline | None, candidates: Sequence[_Candidate]
+) -> Sequence[_Candidate]:
+    """The candidates, with what another pipeline makes of them."""
+    if pipeline is None:
+        return candidates
+    return [replace(c, photo=_with_other(pipeline, c.photo)) for c in candidates]
+
+
+def _with_other(pipeline: FacePipeline, photo: NewPhoto) -> NewPhoto:
+    try:
+        found = analyze_reference(pipeline, photo.data, photo.face_policy)
+    except Exception as error:  # noqa: BLE001 - what serves must not fail with what may never serve
+        _log.warning("The coming model fails on an enrolled photo: %s", type(error).__name__)
+        return photo
+    if isinstance(found, FaceTemplate):
+        other = EmbeddingRecord(found.embedding, found.face, found.quality)
+        return replace(photo, elsewhere={pipeline.fingerprint: other})
+    return replace(photo, elsewhere={pipeline.fingerprint: found})
 
 
 def _enrolled(candidate: _Candidate, image_id: str) -> Enrolled:

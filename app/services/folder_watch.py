@@ -41,6 +41,10 @@ class FolderWatch:
         self._thread = Thread(target=self._run, name="folder-watch", daemon=True)
         self._told: frozenset[ProblemCode] = frozenset()
 
+    def follow(self, gallery: WatchedGallery) -> None:
+        """Look on behalf of another gallery from now on; a look that is under way ends soon."""
+        self._gallery = gallery
+
     def start(self) -> None:
         """Begin; what is wrong from the start is logged at once."""
         self._tell()
@@ -63,8 +67,9 @@ class FolderWatch:
             pause = max(self._interval, min(_SHARE * self._look(), _MAX_PAUSE_SECONDS))
 
     def _look(self) -> float:
+        gallery = self._gallery
         try:
-            return self._gallery.look(self._closing.is_set)
+            return gallery.look(lambda: self._closing.is_set() or self._gallery is not gallery)
         except StorageError:
             # The gallery's health holds the message.
             return 0.0

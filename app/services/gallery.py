@@ -1,18 +1,14 @@
 """The gallery: all references, in the database, in the folder and in memory."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from app.domain.audit import COMMAND, SERVICE, Action, Actor, AuditEvent
+from app.domain.audit import COMMAND, SERVICE, Actor
 from app.domain.entities import FacePolicy, Floats, Reference
-from app.domain.errors import (
-    ImageNotFoundError,
-    NoReferencesError,
-    StorageError,
-    SubjectNotFoundError,
-)
+from app.domain.errors import NoReferencesError
 from app.domain.ports import FacePipeline
 from app.domain.receipts import ErasureReceipt
 from app.domain.subjects import DEFAULT_SUBJECT, subject_key
@@ -24,21 +20,20 @@ from app.services.gallery_health import GalleryHealth, Problem, ProblemCode, wit
 from app.services.gallery_sync import FolderSync
 from app.services.mending import Mending
 from app.services.photo_examiner import PhotoExaminer
-from app.services.photo_intake import Job, PhotoIntake, Progress, unwatched
+from app.services.photo_intake import ALL_WORKERS, Job, PhotoIntake, Progress, never, unwatched
 from app.services.reference_store import NewPhoto, ReferenceStore, Stored
 from app.services.settling import SETTLE_SECONDS, Clock, Settling
 from app.services.snapshot import SnapshotCache
 from app.services.subject_views import (
     ReferenceInfo,
     SubjectSummary,
-    info_of,
+    SubjectViews,
     summary_of,
+    unknown_subject,
 )
-from app.storage.cipher import UndecryptableError
 from app.storage.database import Database
 from app.storage.files import ReferenceFiles
 from app.storage.home import GalleryHome
-from app.storage.records import ImageRecord, StoredEmbedding, SubjectRecord
 
 __all__ = [
     "Gallery",
@@ -83,31 +78,57 @@ class Gallery:
     ) -> None:
         self._database = database
         self._audit = audit
-        self._fingerprint = pipeline.fingerprint
-        self._files = ReferenceFiles(images_dir, database.cipher)
-        home = GalleryHome(images_dir, database)
-        self._erasure = Erasure(database, self._files, home, self._fingerprint, audit)
-        self._store = ReferenceStore(
-            database, self._files, self._fingerprint, self._erasure, audit, home=home
+        self._another = partial(
+            Gallery,
+            database,
+            images_dir,
+            audit=audit,
+            max_image_bytes=max_image_bytes,
+            folder_policy=folder_policy,
+            settle_seconds=settle_seconds,
+            clock=clock,
         )
-        self._export = SubjectExport(database, self._files, audit, max_image_bytes)
-        self._snapshots = SnapshotCache(database, self._fingerprint)
-        examiner = PhotoExaminer(self._files, pipeline, max_image_bytes, folder_policy)
+        fingerprint = pipeline.fingerprint
+        files = ReferenceFiles(images_dir, database.cipher)
+        home = GalleryHome(images_dir, database)
+        self._erasure = Erasure(database, files, home, fingerprint, audit)
+        self._store = ReferenceStore(database, files, fingerprint, self._erasure, audit, home=home)
+        self._export = SubjectExport(database, files, audit, max_image_bytes)
+        self._views = SubjectViews(database, files, fingerprint, audit)
+        self._snapshots = SnapshotCache(database, fingerprint)
+        examiner = PhotoExaminer(files, pipeline, max_image_bytes, folder_policy)
         self._folder = FolderSync(
             database,
-            self._files,
+            files,
             self._store,
             home=home,
-            intake=PhotoIntake(database, self._files, examiner, self._fingerprint, audit),
-            fingerprint=self._fingerprint,
+            intake=PhotoIntake(database, files, examiner, fingerprint, audit),
+            fingerprint=fingerprint,
             audit=audit,
             settling=Settling(settle_seconds, clock or Clock()),
-            mending=Mending(database, self._snapshots, self._fingerprint),
+            mending=Mending(database, self._snapshots, fingerprint),
         )
         self._syncing = Lock()
+        self._successor: Gallery | None = None
+
+    def under(self, pipeline: FacePipeline) -> "Gallery":
+        """The same photos under another bundle; it has to be synchronised before it is of use.
+
+        Both may be used at the same time, as if by two processes.
+        """
+        return self._another(pipeline=pipeline)
+
+    def succeeded_by(self, other: "Gallery | None") -> None:
+        """Have `other`, which takes this one's place, told whom this one erases; None ends that."""
+        self._successor = other
 
     def sync(
-        self, progress: Progress | None = None, *, accept_removals: bool = False
+        self,
+        progress: Progress | None = None,
+        *,
+        accept_removals: bool = False,
+        workers: int = ALL_WORKERS,
+        stopping: Callable[[], bool] = never,
     ) -> SyncReport:
         """Finish what a crash left and pick up what changed in the folder.
 
@@ -116,15 +137,16 @@ class Gallery:
         Args:
             progress: Called with the number of photos done and the number to do.
             accept_removals: Whether someone confirmed that most photos were deleted on purpose.
+            workers: How many photos are looked at at the same time.
+            stopping: Asked after each photo; what is recorded by then stays.
 
         Raises:
             StorageError: If the database can't be used.
         """
         actor = COMMAND if accept_removals else SERVICE
+        job = Job(progress or unwatched, workers, stopping, accept_removals, actor)
         with self._syncing:
-            report = self._folder.run(
-                Job(progress or unwatched, accept_removals=accept_removals, actor=actor)
-            )
+            report = self._folder.run(job)
         if report.removed:
             self._snapshots.current()
         return report
@@ -163,7 +185,7 @@ class Gallery:
         key = subject_key(subject)
         found = self._snapshots.current().subjects.get(key)
         if found is None and key != DEFAULT_SUBJECT:
-            raise _unknown()
+            raise unknown_subject()
         if found is None or not found.references:
             name = found.record.name if found else DEFAULT_SUBJECT
             raise NoReferencesError(
@@ -186,10 +208,7 @@ class Gallery:
         Raises:
             SubjectNotFoundError: If there is none.
         """
-        record, images = self._images(name)
-        usable = sum(embedding is not None for _, embedding in images)
-        summary = SubjectSummary(record.name, usable, record.created_at)
-        return summary, [info_of(image, embedding) for image, embedding in images]
+        return self._views.subject(name)
 
     def image(self, name: str, image_id: str) -> ReferenceInfo:
         """One verification image of a subject.
@@ -197,7 +216,7 @@ class Gallery:
         Raises:
             SubjectNotFoundError, ImageNotFoundError: If there is none.
         """
-        return info_of(*self._image(name, image_id))
+        return self._views.image(name, image_id)
 
     def image_content(self, name: str, image_id: str, actor: Actor = COMMAND) -> tuple[str, bytes]:
         """File name and bytes of a verification image; the audit log tells who looked.
@@ -206,17 +225,7 @@ class Gallery:
             SubjectNotFoundError, ImageNotFoundError: If there is none.
             StorageError: If it can't be read.
         """
-        image, _ = self._image(name, image_id)
-        person = self._audit.pseudonym(subject_key(name))
-        self._audit.record(AuditEvent(Action.READ_IMAGE, actor, person, "read"))
-        try:
-            return self._files.location(image.path).name, self._files.content(image.path)
-        except FileNotFoundError:
-            raise ImageNotFoundError("The file of this reference is gone from the disk.") from None
-        except UndecryptableError as error:
-            raise StorageError(f"The photo can't be read. {error.message}") from error
-        except OSError as error:
-            raise StorageError(f"The photo can't be read: {error.strerror}.") from error
+        return self._views.content(name, image_id, actor)
 
     def delete_subject(self, name: str, actor: Actor = COMMAND) -> ErasureReceipt:
         """Delete all that is kept of a person: rows, embeddings and every photo in the folder.
@@ -229,9 +238,7 @@ class Gallery:
             StorageError: If something can't be deleted now.
         """
         receipt = self._erasure.subject(name, actor)
-        self._folder.forget(subject_key(name))
-        # The embeddings leave memory now, not with the next request.
-        self._snapshots.current()
+        self._forget(subject_key(name))
         return receipt
 
     def delete_image(self, name: str, image_id: str, actor: Actor = COMMAND) -> None:
@@ -242,7 +249,7 @@ class Gallery:
             StorageError: If something can't be deleted now.
         """
         self._erasure.image(subject_key(name), image_id, actor)
-        self._snapshots.current()
+        self._forget()
 
     def export(self, name: str, actor: Actor) -> Archive:
         """All that is stored about a subject, as a zip file.
@@ -272,22 +279,11 @@ class Gallery:
         """
         return self._store.add(name, photos, actor)
 
-    def _images(
-        self, name: str
-    ) -> tuple[SubjectRecord, list[tuple[ImageRecord, StoredEmbedding | None]]]:
-        with self._database.read() as rows:
-            record = rows.subject(subject_key(name))
-            if record is None:
-                raise _unknown()
-            return record, rows.images(record.id, self._fingerprint)
-
-    def _image(self, name: str, image_id: str) -> tuple[ImageRecord, StoredEmbedding | None]:
-        record, images = self._images(name)
-        for image, embedding in images:
-            if image.image_id == image_id:
-                return image, embedding
-        raise ImageNotFoundError(f"The subject {record.name} has no image of this image_id.")
-
-
-def _unknown() -> SubjectNotFoundError:
-    return SubjectNotFoundError("No subject of this name exists. Enroll a photo of it first.")
+    def _forget(self, key: str | None = None) -> None:
+        """Let go of what was erased, here and where this gallery's place is taken."""
+        if key is not None:
+            self._folder.forget(key)
+        # The embeddings leave memory now, not with the next request.
+        self._snapshots.current()
+        if self._successor is not None:
+            self._successor._forget(key)  # noqa: SLF001 - another gallery

@@ -22,6 +22,8 @@ class ProblemCode(StrEnum):
     """Verdicts are not logged at present."""
     EMBEDDINGS_DAMAGED = "embeddings_damaged"
     """Some references can't be compared with until their photos are embedded anew."""
+    MODEL_NOT_ACTIVATED = "model_not_activated"
+    """The file `active` names a bundle that could not take over; the one before serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +117,14 @@ def audit_failing(waiting: int, lost: int) -> Problem:
         ProblemCode.AUDIT_FAILING,
         f"The audit log can't be written: {waiting} entries wait in memory, {lost} were given up. "
         "Enrolments and deletions are refused rather than not logged. See to the database's disk.",
+    )
+
+
+def model_not_activated(wanted: str | None, serving: str, why: str) -> Problem:
+    """`wanted` is what the file `active` names, `why` a sentence."""
+    named = "names no model" if wanted is None else f"names the model {wanted!r}"
+    return Problem(
+        ProblemCode.MODEL_NOT_ACTIVATED,
+        f"The file active {named}, which can't take over; {serving} goes on serving. {why} It is "
+        f"tried again; to end this, activate another model, or {serving} again.",
     )

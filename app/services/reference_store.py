@@ -12,13 +12,13 @@ Staging, finishing and deleting happen inside write transactions, which exclude 
 processes, so no process takes the half-done work of another for the remains of a crash.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from app.domain.audit import Action, Actor, AuditEvent
 from app.domain.clock import utc_now
-from app.domain.entities import FacePolicy
+from app.domain.entities import FacePolicy, Reason
 from app.domain.errors import StorageError
 from app.domain.subjects import subject_key
 from app.services.audit import AuditLog
@@ -27,7 +27,7 @@ from app.storage.database import Database
 from app.storage.files import ReferenceFiles
 from app.storage.gallery_writer import GalleryWriter
 from app.storage.home import GalleryHome
-from app.storage.records import EmbeddingRecord, ImageRecord, SubjectRecord
+from app.storage.records import EmbeddingRecord, ImageRecord, SkippedRecord, SubjectRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class NewPhoto:
         data: What is stored, which is what was embedded.
         sha256: Of `data`.
         source_sha256: Of the bytes that were sent.
+        elsewhere: What another bundle makes of it, by fingerprint: an embedding, or reasons why
+            there is none.
     """
 
     data: bytes
@@ -45,6 +47,7 @@ class NewPhoto:
     source_sha256: str
     face_policy: FacePolicy
     embedding: EmbeddingRecord
+    elsewhere: Mapping[str, EmbeddingRecord | tuple[Reason, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,11 @@ class ReferenceStore:
         )
         rows.add_image(subject.id, image)
         rows.put_embedding(image_id, self._fingerprint, photo.embedding)
+        for fingerprint, found in photo.elsewhere.items():
+            if isinstance(found, EmbeddingRecord):
+                rows.put_embedding(image_id, fingerprint, found)
+            else:
+                rows.put_skipped(SkippedRecord(path, fingerprint, photo.sha256, image.stamp, found))
 
     def _discard(self, begun: _Addition) -> None:
         """Delete staged files whose rows were not committed."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.domain.errors import BundleError
-from app.inference.bundle import ACTIVE, MANIFEST
+from app.inference.bundle import MANIFEST, flush, set_active
 from app.inference.manifest import FORMAT, checksum_of, fingerprint_of
+
+__all__ = ["STAGING", "BundleWriter", "refuse_to_overwrite", "set_active"]
 
 STAGING: Final = ".building"
 
@@ -72,12 +73,18 @@ class BundleWriter:
 
         Raises:
             BundleError: If one has appeared since.
+            OSError: If it can't be written to the disk; then nothing is visible.
         """
         refuse_to_overwrite(self._final.parent, self.version)
         for path in self.directory.rglob("*"):
-            _flush(path)
+            flush(path)
+        # Only this makes it visible: a disk that is full before leaves a hidden folder.
         self.directory.rename(self._final)
-        _flush(self._final.parent)
+        try:
+            flush(self._final.parent)
+        except OSError:
+            self._final.rename(self.directory)
+            raise
         return self._final
 
 
@@ -91,23 +98,6 @@ def refuse_to_overwrite(model_dir: Path, version: str) -> None:
         raise BundleError(f"{model_dir / version} exists. Remove it or choose another version.")
 
 
-def set_active(model_dir: Path, version: str) -> None:
-    """Point the file `active` at a bundle, in one rename."""
-    temporary = model_dir / f".{ACTIVE}.new"
-    temporary.write_text(version + "\n", "utf-8")
-    _flush(temporary)
-    temporary.replace(model_dir / ACTIVE)
-    _flush(model_dir)
-
-
 def _entry(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

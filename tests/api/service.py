@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app.api.state import State
+from app.domain.ports import Bundles
 from app.main import create_app
-from app.runtime import Runtime, SelfTest
+from app.runtime import Runtime, SelfTest, bundle_shelf
 from app.services.audit import AuditLog
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery
@@ -53,15 +54,25 @@ def open_dummy_runtime(settings: Settings, pipeline: DummyPipeline | None = None
     )
 
 
+class StartedState(State):
+    """What the lifespan yields, and the runtime that served at the start."""
+
+    runtime: Runtime
+
+
 class Service:
     """The application between start and stop."""
 
     def __init__(
-        self, settings: Settings, open_: Callable[[Settings], Runtime] = open_dummy_runtime
+        self,
+        settings: Settings,
+        open_: Callable[[Settings], Runtime] = open_dummy_runtime,
+        bundles: Callable[[Settings], Bundles] = bundle_shelf,
     ) -> None:
-        self.app: FastAPI = create_app(settings, open=open_)
+        self.app: FastAPI = create_app(settings, open=open_, bundles=bundles)
         self.client_address = "127.0.0.1"
-        self.state: State
+        self.state: StartedState
+        self._lifespan_state: State
         self._portal: BlockingPortal
         self._client: httpx.AsyncClient
 
@@ -69,7 +80,10 @@ class Service:
         with ExitStack() as stack:
             self._portal = stack.enter_context(start_blocking_portal())
             lifespan: Any = self.app.router.lifespan_context(self.app)
-            self.state = stack.enter_context(self._portal.wrap_async_context_manager(lifespan))
+            yielded = stack.enter_context(self._portal.wrap_async_context_manager(lifespan))
+            self._lifespan_state = yielded
+            started: Any = {**yielded, "runtime": yielded["serving"].current}
+            self.state = started
             transport = httpx.ASGITransport(app=self._with_state)
             client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
             self._client = stack.enter_context(self._portal.wrap_async_context_manager(client))
@@ -112,6 +126,6 @@ class Service:
 
     async def _with_state(self, scope: Scope, receive: Receive, send: Send) -> None:
         # As a server does: each request gets its own copy of what the lifespan yielded.
-        scope["state"] = dict(self.state)
+        scope["state"] = dict(self._lifespan_state)
         scope["client"] = (self.client_address, 50_000)
         await self.app(scope, receive, send)

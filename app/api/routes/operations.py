@@ -5,7 +5,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app import __version__
 from app.api.answers import model_answer
-from app.api.dependencies import MetricsDep, ReadyCountDep, RuntimeDep
+from app.api.dependencies import MetricsDep, ReadyCountDep, RuntimeDep, ServingDep
 from app.api.errors import NotReadyError
 from app.api.openapi import OPEN_ROUTE_CODES, problems
 from app.api.schemas import HealthOut, ProblemOut, ReadyOut, SelfTestOut, VersionOut
@@ -35,7 +35,7 @@ async def healthz() -> HealthOut:
     summary="Can the service verify?",
     responses=problems("not_ready", "storage_unavailable", **_OPEN),
 )
-async def readyz(runtime: RuntimeDep, ready_count: ReadyCountDep) -> ReadyOut:
+async def readyz(runtime: RuntimeDep, serving: ServingDep, ready_count: ReadyCountDep) -> ReadyOut:
     """Result of the self-test that ran when the bundle was loaded, and a look at the gallery.
 
     The count of references is a second old at most. Where keys are required, it and the messages
@@ -47,7 +47,9 @@ async def readyz(runtime: RuntimeDep, ready_count: ReadyCountDep) -> ReadyOut:
             "or install this one anew.",
             self_test={"ok": False, "detail": runtime.self_test.detail},
         )
-    references = await ready_count.get(runtime.gallery.reference_count)
+    references = await ready_count.get(
+        runtime.gallery.reference_count, runtime.pipeline.fingerprint
+    )
     strangers = runtime.key_ring.required
     return ReadyOut(
         self_test=SelfTestOut.model_validate(runtime.self_test),
@@ -55,7 +57,7 @@ async def readyz(runtime: RuntimeDep, ready_count: ReadyCountDep) -> ReadyOut:
         references=None if strangers else references,
         degraded=[
             ProblemOut(code=problem.code, message=None if strangers else problem.message)
-            for problem in runtime.gallery.health().degraded
+            for problem in (*serving.problems, *runtime.gallery.health().degraded)
         ],
     )
 
@@ -75,8 +77,9 @@ async def version(runtime: RuntimeDep) -> VersionOut:
         **problems("storage_unavailable"),
     },
 )
-def metrics(runtime: RuntimeDep, metrics: MetricsDep) -> Response:
+def metrics(runtime: RuntimeDep, serving: ServingDep, metrics: MetricsDep) -> Response:
     """Requests, latency by stage, decisions, rejections, queue, references, problems."""
     metrics.references.set(runtime.gallery.reference_count())
-    metrics.show_degraded(problem.code for problem in runtime.gallery.health().degraded)
+    problems = (*serving.problems, *runtime.gallery.health().degraded)
+    metrics.show_degraded(problem.code for problem in problems)
     return Response(metrics.render(), media_type=CONTENT_TYPE)
