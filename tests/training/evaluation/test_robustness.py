@@ -12,7 +12,7 @@ from app.domain.errors import InvalidRequestError, NoFaceError
 from app.domain.scoring import L1Head, ScoreName
 from app.inference.bundle import Bundle
 from app.inference.decode import DecodeLimits
-from app.inference.pipeline import Pipeline
+from app.inference.pipeline import Pipeline, Witness
 from app.training.datasets import LabelledImage
 from app.training.embedding_set import EmbeddingSet, embed_all
 from app.training.evaluation.degrade import DEGRADATIONS
@@ -111,10 +111,12 @@ def test_every_probe_of_a_degradation_can_fail() -> None:
 class NoFaceOnPng(Pipeline):
     """Finds no face on any degraded probe but the JPEG one."""
 
-    def analyze(self, data: bytes, policy: FacePolicy) -> FaceTemplate:
+    def analyze(
+        self, data: bytes, policy: FacePolicy, witness: Witness | None = None
+    ) -> FaceTemplate:
         if data.startswith(b"\x89PNG"):
             raise NoFaceError("No face was found in the photo.")
-        return super().analyze(data, policy)
+        return super().analyze(data, policy, witness)
 
 
 def test_probes_of_which_none_shows_a_face_still_have_embeddings_of_the_right_length(
