@@ -17,6 +17,7 @@ from app.training.adaptation.batches import PairBatches
 from app.training.adaptation.config import AdaptationConfig
 from app.training.adaptation.faces import WideFaces
 from app.training.adaptation.features import frozen_features, teacher_embeddings
+from app.training.adaptation.optimizer import cosine_adam
 from app.training.adaptation.runner import Runner
 from app.training.adaptation.twin import adapting_twin
 from app.training.networks import with_second_end
@@ -63,7 +64,10 @@ def adapt(
         scale=config.scale,
         momentum=config.momentum,
     )
-    twin.compile(optimizer=_optimizer(config))
+    optimizer = cosine_adam(
+        config.rate, steps=config.steps, warm_up=config.warm_up, average=config.average
+    )
+    twin.compile(optimizer=optimizer)
     with frozen_features(
         frozen, faces, config, lambda d, n: report("draw views", d, n)
     ) as features:
@@ -79,16 +83,3 @@ def adapt(
 def is_wild(photo: Path) -> bool:
     """Whether a photo is of CelebA's uncropped set."""
     return photo.parent.parent.name == WILD_FOLDER
-
-
-def _optimizer(config: AdaptationConfig) -> Any:
-    import keras
-
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=config.rate / 20,
-        decay_steps=max(config.steps - config.warm_up, 1),
-        alpha=0.02,
-        warmup_target=config.rate,
-        warmup_steps=config.warm_up,
-    )
-    return keras.optimizers.Adam(schedule, beta_2=0.99, use_ema=True, ema_momentum=config.average)
