@@ -32,20 +32,19 @@ class ListedModel:
 
 
 def list_models(
-    bundles: Bundles, database: Database, serving: Runtime | None = None
+    bundles: Bundles, database: Database | None, serving: Runtime | None = None
 ) -> list[ListedModel]:
     """All bundles, in alphabetical order; damaged ones have a problem.
 
     Args:
         bundles: Those that there are.
-        database: Migrated.
+        database: Migrated; None if there is none yet.
         serving: What this process answers with.
 
     Raises:
         StorageError: If the database can't be read.
     """
-    with database.read_apart() as connection:
-        counts = embedding_counts(connection)
+    counts = _counts(database) if database else {}
     pointer, summaries = bundles.pointer(), bundles.summaries()
     own = serving.pipeline if serving else None
     if own and own.version not in {each.version for each in summaries}:
@@ -62,3 +61,8 @@ def list_models(
         )
         for each in sorted(summaries, key=lambda each: each.version)
     ]
+
+
+def _counts(database: Database) -> dict[str, int]:
+    with database.read_apart() as connection:
+        return embedding_counts(connection)

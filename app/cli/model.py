@@ -8,23 +8,34 @@ import typer
 from pydantic import BaseModel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from app.cli.model_changes import activate, prune
 from app.cli.options import AsJson, DataDir, read_settings
 from app.cli.output import print_error, print_json, print_line, print_note, print_table
-from app.domain.errors import ModelNotFoundError
 from app.inference.bundle import active_version, list_versions, load_bundle
 from app.inference.decode import DecodeLimits
 from app.inference.manifest import Manifest
+from app.model_list import ListedModel
+from app.model_list import list_models as listed_models
 
 model = typer.Typer(help="The bundles: versions of the model.", no_args_is_help=True)
+model.command("activate")(activate)
+model.command("prune")(prune)
 
 Version = Annotated[str | None, typer.Argument(help="Name of the bundle. Default: the active one.")]
 
 
 class BundleOut(BaseModel):
-    """A bundle in a list."""
+    """A bundle in a list; `references` are those that are embedded by it."""
 
     version: str
     active: bool
+    fingerprint: str | None
+    created: str | None
+    preset: str | None
+    references: int
+    bytes: int
+    licence: str | None
+    problem: str | None
 
 
 class BundlesOut(BaseModel):
@@ -45,18 +56,48 @@ class VerifiedOut(BaseModel):
 @model.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """All bundles; the active one serves."""
-    folder = read_settings().model_dir
-    try:
-        active = active_version(folder)
-    except ModelNotFoundError:
-        active = None
-    bundles = [BundleOut(version=v, active=v == active) for v in list_versions(folder)]
+    from app.pruning import database_if_there
+    from app.runtime import bundle_shelf
+
+    settings = read_settings()
+    if not list_versions(settings.model_dir):
+        print_note(f"{settings.model_dir} holds no models")
+    with database_if_there(settings) as database:
+        found = listed_models(bundle_shelf(settings), database)
+    bundles = [_bundle(each) for each in found]
     if as_json:
         print_json(BundlesOut(models=bundles))
     else:
-        print_table(
-            ("version", "active"), [(b.version, "yes" if b.active else "") for b in bundles]
-        )
+        columns = ("version", "active", "preset", "created", "fingerprint", "references", "MB")
+        print_table((*columns, "problem"), [_row(each) for each in bundles])
+
+
+def _bundle(found: ListedModel) -> BundleOut:
+    bundle = found.bundle
+    return BundleOut(
+        version=bundle.version,
+        active=found.active,
+        fingerprint=bundle.fingerprint,
+        created=bundle.created,
+        preset=bundle.preset,
+        references=found.references,
+        bytes=bundle.bytes,
+        licence=bundle.licence,
+        problem=bundle.problem,
+    )
+
+
+def _row(bundle: BundleOut) -> tuple[str, ...]:
+    return (
+        bundle.version,
+        "yes" if bundle.active else "",
+        bundle.preset or "",
+        (bundle.created or "")[:10],
+        (bundle.fingerprint or "")[:12],
+        str(bundle.references),
+        f"{bundle.bytes / 1e6:.1f}",
+        bundle.problem or "",
+    )
 
 
 @model.command("show")
