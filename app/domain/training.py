@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from app.domain.entities import FacePolicy
@@ -123,6 +124,27 @@ class TrainingOptions:
     epochs: int | None = None
     crop: Crop = Crop.ALIGNED
     pooling: Pooling = Pooling.PUBLISHED
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlaces:
+    """Where a job reads and writes, and what it may take.
+
+    Attributes:
+        data_dir: Holds anchor/, positive/ and negative/.
+        model_dir: Of the bundles.
+        work_dir: The job's own folder: checkpoints, split, report.
+        crops_dir: Cache of crops that jobs share.
+        threads: Photos in work at the same time.
+        max_fmr: The false match rate that the service accepts, and the gate looks at.
+    """
+
+    data_dir: Path
+    model_dir: Path
+    work_dir: Path
+    crops_dir: Path
+    threads: int
+    max_fmr: float
 
 
 class JobStoppedError(Exception):

@@ -163,3 +163,40 @@ class EncryptionKey(Base):
     key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
     check_value: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[str] = mapped_column(String(32))
+
+
+class TrainingJob(Base):
+    """A job. `place` orders the queue, `subject_key` is the name without regard to case."""
+
+    __tablename__ = "training_jobs"
+    __table_args__ = (Index(None, "state"), Index(None, "subject_key"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(32), unique=True)
+    state: Mapped[str] = mapped_column(String(16))
+    place: Mapped[int] = mapped_column(BigInteger)
+    subject_key: Mapped[str] = mapped_column(String(64))
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    attempts: Mapped[int]
+    cancel_requested: Mapped[bool]
+    created_at: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[str | None] = mapped_column(String(32))
+    ended_at: Mapped[str | None] = mapped_column(String(32))
+    heartbeat_at: Mapped[str | None] = mapped_column(String(32))
+    stage: Mapped[str | None] = mapped_column(String(16))
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class TrainingLogLine(Base):
+    """A line of a job's log, numbered from 1 within the job."""
+
+    __tablename__ = "training_log"
+
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("training_jobs.job_id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str] = mapped_column(String(32))
+    message: Mapped[str] = mapped_column(String(2000))
