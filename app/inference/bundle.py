@@ -151,7 +151,9 @@ def load_bundle(directory: Path) -> Bundle:
     """
     manifest = read_manifest(directory)
     content = {
-        name: _checked(directory, name, entry.sha256) for name, entry in manifest.files.items()
+        name: _checked(directory, name, entry.sha256)
+        for name, entry in manifest.files.items()
+        if not is_left_out(directory, name, manifest)
     }
     try:
         document = CalibrationDocument.model_validate_json(content[CALIBRATION])
@@ -191,6 +193,11 @@ def read_manifest(directory: Path) -> Manifest:
     if expected != manifest.fingerprint:
         raise BundleError(f"{path} was altered: its fingerprint does not match.")
     return manifest
+
+
+def is_left_out(directory: Path, name: str, manifest: Manifest) -> bool:
+    """Whether it is the Keras network and lacks: an installation that can't train does without."""
+    return name == manifest.embedding.keras and not os.path.lexists(directory / name)
 
 
 def _content(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 from app.domain.errors import BundleError, ModelNotFoundError
 from app.domain.models import BundleDescription, BundleSummary
 from app.inference.bundle import (
+    is_left_out,
     list_versions,
     load_version,
     read_manifest,
@@ -89,6 +90,8 @@ def _problem(directory: Path, manifest: Manifest) -> str | None:
     if manifest.version != directory.name:
         return f"The folder holds the bundle {manifest.version}; it was renamed or copied."
     for name, entry in manifest.files.items():
+        if is_left_out(directory, name, manifest):
+            continue
         try:
             size = (directory / name).stat().st_size
         except OSError as error:

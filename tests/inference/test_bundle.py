@@ -47,6 +47,13 @@ def test_a_missing_file_is_named(copy: Path) -> None:
         load_bundle(copy)
 
 
+def test_the_keras_network_may_lack_as_serving_does_not_need_it(copy: Path) -> None:
+    (copy / "embedding.keras").unlink()
+    bundle = load_bundle(copy)
+    assert "embedding.tflite" in bundle.networks
+    assert bundle.manifest.embedding.keras == "embedding.keras"
+
+
 def edit(copy: Path, *, mend: bool, **changes: object) -> None:
     path = copy / "manifest.json"
     document = json.loads(path.read_text())
