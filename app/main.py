@@ -1,6 +1,6 @@
 """Composition root of the service. `facetwin serve` starts it under the limits of `app.server`."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from anyio import to_thread
@@ -9,9 +9,11 @@ from fastapi import Depends, FastAPI
 from app import __version__
 from app.api.dependencies import DOCUMENTED_KEYS, refuse_query, require_ready
 from app.api.errors import install_error_handlers
+from app.api.job_events import JobListeners
+from app.api.lifecycle import Lifecycle
 from app.api.middleware import install_middleware
 from app.api.openapi import complete_openapi
-from app.api.routes import enrollment, models, operations, subjects, verification
+from app.api.routes import enrollment, models, operations, subjects, training, verification
 from app.api.state import State
 from app.domain.errors import FacetwinError
 from app.domain.ports import Bundles
@@ -21,8 +23,10 @@ from app.metrics import Metrics
 from app.runtime import Runtime, bundle_shelf, open_serving_runtime
 from app.services.folder_watch import FolderWatch
 from app.services.housekeeping import Housekeeping
-from app.serving import Serving
+from app.services.training_jobs import TrainingJobs
+from app.serving import POLL_SECONDS, Serving
 from app.settings import Settings
+from app.worker.supervisor import WORKER, Supervisor
 
 _log = get_logger("facetwin.service")
 
@@ -32,6 +36,7 @@ def create_app(
     *,
     open: Callable[[Settings], Runtime] = open_serving_runtime,  # noqa: A002
     bundles: Callable[[Settings], Bundles] = bundle_shelf,
+    worker: Sequence[str] | None = WORKER,
 ) -> FastAPI:
     """Build the service.
 
@@ -39,6 +44,7 @@ def create_app(
         settings: By default read from the environment.
         open: What loads the bundle and the gallery at start; its runtime is closed at stop.
         bundles: Where other bundles come from while it serves.
+        worker: Command that runs training jobs; None leaves them in their queue.
 
     Raises:
         pydantic.ValidationError: If a setting is not valid; the message names it.
@@ -50,13 +56,14 @@ def create_app(
         version=__version__,
         summary="Is the person on this photo the person enrolled?",
         description=_DESCRIPTION,
-        lifespan=_lifespan(settings, open, bundles),
+        lifespan=_lifespan(settings, open, bundles, worker),
     )
     checks = [Depends(refuse_query), Depends(require_ready)]
     for routes in (verification, enrollment):
         app.include_router(routes.router, dependencies=[*DOCUMENTED_KEYS, *checks])
     app.include_router(subjects.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(models.router, dependencies=DOCUMENTED_KEYS)
+    app.include_router(training.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(operations.router)
     install_error_handlers(app)
     complete_openapi(app)
@@ -77,9 +84,10 @@ def _lifespan(
     settings: Settings,
     open_runtime: Callable[[Settings], Runtime],
     bundles: Callable[[Settings], Bundles],
+    worker: Sequence[str] | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         # In a thread, as new references may have to be embedded first.
         try:
             runtime = await to_thread.run_sync(open_runtime, settings)
@@ -89,20 +97,35 @@ def _lifespan(
         metrics = Metrics()
         pool = InferencePool(settings.inference_threads, settings.queue_size)
         metrics.watch_pool(pool)
+        lifecycle: Lifecycle = app.state.lifecycle
         background = _Background(runtime, settings, bundles(settings), metrics)
+        supervisor = Supervisor(
+            settings, runtime.database, command=worker, draining=lambda: lifecycle.draining
+        )
+        jobs = TrainingJobs(
+            runtime.database,
+            runtime.audit,
+            settings.training_dir,
+            settings.model_dir,
+            queued=supervisor.wake,
+        )
         state = State(
             settings=settings,
             metrics=metrics,
             serving=background.serving,
             key_ring=runtime.key_ring,
             pool=pool,
+            jobs=jobs,
+            listeners=JobListeners(jobs, lambda: lifecycle.draining),
         )
         # What serves from now on may be another one: nothing here may keep the first one alive.
         del runtime
         try:
             background.start()
+            supervisor.start()
             yield state
         finally:
+            await to_thread.run_sync(supervisor.close)
             await to_thread.run_sync(background.close, pool)
 
     return lifespan
@@ -117,7 +140,7 @@ class _Background:
         self._metrics = metrics
         self._watch = FolderWatch(runtime.gallery, settings.sync_interval)
         self._keeping = Housekeeping(runtime.database, runtime.audit, settings.audit_retention_days)
-        self.serving = Serving(runtime, bundles, self._on_swap)
+        self.serving = Serving(runtime, bundles, self._on_swap, poll_seconds=POLL_SECONDS)
         metrics.name_model(runtime.pipeline)
 
     def start(self) -> None:

@@ -89,7 +89,7 @@ class Serving:
         bundles: Bundles,
         on_swap: Callable[[Runtime], None],
         *,
-        poll_seconds: float = POLL_SECONDS,
+        poll_seconds: float,
     ) -> None:
         self._current = runtime
         self.bundles = bundles
