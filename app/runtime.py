@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from app.domain.audit import COMMAND
 from app.domain.errors import StorageError, UnsupportedFmrError
 from app.domain.ports import FacePipeline, LoadedPipeline
+from app.first_start import fill_volume
 from app.folders import make_folders, make_images_folder
 from app.inference.bundle import load_active
 from app.inference.bundle_lock import hold
@@ -141,6 +142,7 @@ def bundle_shelf(settings: Settings) -> BundleShelf:
 
 def _load(settings: Settings) -> Pipeline:
     """Load the active bundle, first of all: without one nothing else is touched."""
+    fill_volume(settings)
     bundle = load_active(settings.model_dir)
     pipeline = Pipeline(bundle, engines=settings.inference_threads, limits=_limits(settings))
     require_price(pipeline, settings.max_fmr)

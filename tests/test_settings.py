@@ -185,3 +185,25 @@ def test_keys_stay_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings()
     assert "hush-hush" not in str(refused.value)
+
+
+def test_secrets_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "facetwin_api_keys").write_text("verify:key-number-one-of-two,key-number-two-too\n")
+    (tmp_path / "facetwin_service_key").write_text("from-the-file\n")
+    (tmp_path / "another").write_text("not ours")
+    monkeypatch.setenv("FACETWIN_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("FACETWIN_SERVICE_KEY", "from-the-environment")
+
+    settings = Settings()
+
+    assert [role for role, _ in settings.configured_keys] == [Role.VERIFY, Role.ADMIN]
+    assert settings.service_key
+    assert settings.service_key.get_secret_value() == "from-the-environment"
+
+
+def test_a_folder_of_secrets_that_is_missing_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FACETWIN_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(ValidationError, match="nowhere does not exist"):
+        Settings()

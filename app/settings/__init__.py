@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.domain.entities import FacePolicy
 from app.settings.access import AccessSettings
 from app.settings.limits import LimitSettings
+from app.settings.secret_files import secret_files
 from app.settings.training import TrainingSettings
 
 
@@ -65,6 +66,16 @@ class Settings(AccessSettings, LimitSettings, TrainingSettings):
         default_factory=lambda data: f"sqlite:///{data['application_data_dir']}/facetwin.sqlite",
         description="Database of the gallery, sqlite:///PATH. "
         "Default: facetwin.sqlite in application_data_dir.",
+    )
+    shipped_model_dir: Path | None = Field(
+        None,
+        description="Folder of a bundle that comes with the installation. At a start it is copied "
+        "to model_dir and activated there, in the place of the last one that came so.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder with a file for each setting that is a secret, e.g. "
+        "facetwin_api_keys; environment variables go before it.",
     )
     max_fmr: float = Field(
         0.001,
@@ -130,6 +141,25 @@ class Settings(AccessSettings, LimitSettings, TrainingSettings):
         if not value.removeprefix("sqlite:///").strip("/") or not value.startswith("sqlite:///"):
             raise ValueError("FACETWIN_DATABASE_URL must be sqlite:/// followed by the file's path")
         return value
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _is_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"the folder {value} does not exist")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env file is read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - has a fixed folder
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given goes before the environment, that before files."""
+        return (init_settings, env_settings, *secret_files(settings_cls))
 
     @property
     def is_loopback(self) -> bool:

@@ -1,0 +1,170 @@
+"""Starts in volumes that are empty, of another version, full, or not to be written."""
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import ModelNotFoundError, StorageError
+from app.first_start import fill_volume
+from app.inference.bundle import active_version, load_active, set_active
+from app.settings import Settings
+from tests.conftest import MODEL_DIR
+
+VERSION = active_version(MODEL_DIR)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Of a container with an empty volume, whose image ships the repository's bundle."""
+    return Settings(
+        application_data_dir=tmp_path / "volume" / "application_data",
+        data_dir=tmp_path / "volume" / "data",
+        model_dir=tmp_path / "volume" / "model",
+        shipped_model_dir=MODEL_DIR,
+    )
+
+
+def shipping(settings: Settings, folder: Path, version: str) -> Settings:
+    """The same with an image that ships a bundle of another name; its content does not matter."""
+    (folder / version).mkdir(parents=True)
+    (folder / version / "manifest.json").write_text("{}")
+    set_active(folder, version)
+    return settings.model_copy(update={"shipped_model_dir": folder})
+
+
+def test_an_empty_volume_gets_all_that_is_needed(settings: Settings) -> None:
+    fill_volume(settings)
+
+    assert load_active(settings.model_dir).manifest.version == VERSION
+    shipped = {p.relative_to(MODEL_DIR / VERSION) for p in (MODEL_DIR / VERSION).rglob("*")}
+    copied = settings.model_dir / VERSION
+    assert {p.relative_to(copied) for p in copied.rglob("*")} == shipped
+    assert settings.application_data_dir.is_dir()
+    assert sorted(p.name for p in settings.data_dir.iterdir()) == ["anchor", "negative", "positive"]
+    hidden = [p.name for p in settings.model_dir.iterdir() if p.name.startswith(".")]
+    assert hidden == [".shipped"]
+
+
+def test_nothing_is_done_without_a_shipped_bundle(settings: Settings, tmp_path: Path) -> None:
+    fill_volume(settings.model_copy(update={"shipped_model_dir": None}))
+    assert not (tmp_path / "volume").exists()
+
+
+def test_a_second_start_changes_nothing(settings: Settings) -> None:
+    fill_volume(settings)
+    before = {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")}
+    fill_volume(settings)
+    assert {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")} == before
+
+
+def test_a_newer_image_replaces_what_an_older_one_brought(
+    settings: Settings, tmp_path: Path
+) -> None:
+    fill_volume(shipping(settings, tmp_path / "old", "default-1"))
+    fill_volume(settings)
+
+    assert active_version(settings.model_dir) == VERSION
+    assert (settings.model_dir / "default-1").is_dir()
+
+    # And the older image, if it is put back.
+    fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path / "old"}))
+    assert active_version(settings.model_dir) == "default-1"
+
+
+def test_a_bundle_that_somebody_activated_stays(settings: Settings, tmp_path: Path) -> None:
+    fill_volume(shipping(settings, tmp_path / "old", "default-1"))
+    shutil.copytree(settings.model_dir / "default-1", settings.model_dir / "own")
+    set_active(settings.model_dir, "own")
+
+    fill_volume(settings)
+
+    assert active_version(settings.model_dir) == "own"
+    assert (settings.model_dir / VERSION).is_dir()
+
+
+def test_going_back_to_an_older_bundle_outlives_a_restart(
+    settings: Settings, tmp_path: Path
+) -> None:
+    fill_volume(shipping(settings, tmp_path / "old", "default-1"))
+    fill_volume(settings)
+    set_active(settings.model_dir, "default-1")
+    fill_volume(settings)
+    assert active_version(settings.model_dir) == "default-1"
+
+
+def test_a_folder_with_a_bundle_that_no_image_brought_is_left_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shipping(settings, settings.model_dir, "own")
+    fill_volume(settings)
+    assert active_version(settings.model_dir) == "own"
+
+
+def test_the_training_image_adds_the_keras_network_to_the_volume_of_the_serving_one(
+    settings: Settings, tmp_path: Path
+) -> None:
+    serving = tmp_path / "serving"
+    shutil.copytree(MODEL_DIR / VERSION, serving / VERSION)
+    (serving / VERSION / "embedding.keras").unlink()
+    set_active(serving, VERSION)
+    fill_volume(settings.model_copy(update={"shipped_model_dir": serving}))
+    copied = settings.model_dir / VERSION / "embedding.keras"
+    assert not copied.exists()
+
+    fill_volume(settings)
+
+    assert copied.read_bytes() == (MODEL_DIR / VERSION / "embedding.keras").read_bytes()
+
+
+def test_a_bundle_of_the_same_name_that_is_another_one_is_left_alone(
+    settings: Settings,
+) -> None:
+    shipping(settings, settings.model_dir, VERSION)
+    fill_volume(settings)
+    assert [p.name for p in (settings.model_dir / VERSION).iterdir()] == ["manifest.json"]
+
+
+def test_a_full_volume_is_told_and_holds_no_part_of_a_bundle(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if "onet" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        fill_volume(settings)
+    assert not list(settings.model_dir.iterdir())
+
+
+def test_a_volume_that_may_not_be_written_is_told_with_the_user(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StorageError, match=rf"Read-only file system\..*user {os.geteuid()} "):
+        fill_volume(settings)
+
+
+def test_what_killed_starts_left_is_removed_after_a_while(settings: Settings) -> None:
+    for name, age in (("old", 7200), ("new", 60)):
+        draft = settings.model_dir / f".shipped-{name}"
+        draft.mkdir(parents=True)
+        os.utime(draft, (time.time() - age,) * 2)
+    fill_volume(settings)
+    assert not (settings.model_dir / ".shipped-old").exists()
+    assert (settings.model_dir / ".shipped-new").exists()
+
+
+def test_an_image_without_a_bundle_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
+        fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path}))
