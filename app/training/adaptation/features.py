@@ -65,7 +65,7 @@ def frozen_features(
     """
     with TemporaryDirectory(prefix="facetwin-features-") as folder:
         shape = (len(faces.pixels), *frozen.shape)
-        features = []
+        features: list[Halves] = []
         for number in range(drawing.views):
             progress(number, drawing.views)
             features.append(
