@@ -1,4 +1,4 @@
-"""Embedding networks, one readable function each, written with Keras 3 only."""
+"""dlib's ResNet-29, from which the default bundle starts."""
 
 from typing import Any, Final
 

@@ -1,0 +1,40 @@
+"""The Siamese network around an embedding: twins that share weights, and the L1 head."""
+
+from typing import Any
+
+
+def siamese(embedding: Any) -> Any:
+    """A network from two images to the logit that they show one person.
+
+    The logit is `bias - weights . |a - b|`, its sigmoid the tutorial's answer. Its head is a dense
+    layer on the negated distance, whose weights are kept from falling below zero while it trains:
+    the service's score can't rise when two embeddings move apart (`domain.scoring.L1Head`). They
+    begin at the absolute values of Keras' usual draw.
+
+    Args:
+        embedding: Network from images (n, h, w, 3) to embeddings (n, d).
+
+    Returns:
+        A network from [(n, h, w, 3), (n, h, w, 3)] to logits (n, 1), float32. Its layer "head" has
+        d + 1 parameters, the rest are the embedding's.
+    """
+    import keras
+    from keras import ops
+
+    class NonNegativeDraw(keras.initializers.GlorotUniform):  # type: ignore[misc]
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:
+            return ops.abs(super().__call__(shape, dtype))
+
+    first = keras.Input(embedding.input.shape[1:], name="first")
+    second = keras.Input(embedding.input.shape[1:], name="second")
+    distance = ops.abs(
+        ops.cast(embedding(first), "float32") - ops.cast(embedding(second), "float32")
+    )
+    head = keras.layers.Dense(
+        1,
+        kernel_initializer=NonNegativeDraw(),
+        kernel_constraint=keras.constraints.NonNeg(),
+        dtype="float32",
+        name="head",
+    )
+    return keras.Model([first, second], head(-distance), name=f"siamese_{embedding.name}")
