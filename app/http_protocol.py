@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.api.errors import PROBLEM_MEDIA_TYPE, PROBLEMS, problem_type
 from app.api.request_context import REQUEST_ID_HEADER
 from app.api.security_headers import STANDARD_HEADERS
+from app.api.time_limit import is_endless
 from app.connection_shares import ConnectionShares
 from app.logs import get_logger
 
@@ -72,6 +73,7 @@ class GuardedProtocol(H11Protocol):
     _request_timer: Handle | None = None
     _watched: object = None
     _lingering = False
+    _stalled = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Start the watch, or refuse a connection over the limit."""
@@ -159,10 +161,22 @@ class GuardedProtocol(H11Protocol):
 
     def _request_is_late(self) -> None:
         """Cut a client that does not read its answer, or goes on sending after it."""
+        if self.cycle is not None and is_endless(self.cycle.scope):
+            self._look_after_stream()
+            return
         running = self.cycle is not None and not self.cycle.response_complete
         sending = self.conn.their_state is h11.SEND_BODY
         if running or sending or self.transport.get_write_buffer_size():
             self.transport.abort()
+
+    def _look_after_stream(self) -> None:
+        """Go on with a stream of events as long as its client reads it."""
+        unread = self.transport.get_write_buffer_size() > 0
+        if unread and self._stalled:
+            self.transport.abort()
+            return
+        self._stalled = unread
+        self._limit_request(self.limits.request_timeout)
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
         """Answer outside the application, and close."""

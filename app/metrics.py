@@ -8,6 +8,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from app.domain.entities import Verdict
 from app.domain.ports import FacePipeline
+from app.domain.training import JobState
 from app.inference.pool import InferencePool
 from app.services.gallery_health import ProblemCode
 
@@ -62,6 +63,9 @@ class Metrics:
             registry=self.registry,
         )
         self.show_degraded(())
+        self.training_jobs = Gauge(
+            "facetwin_training_jobs", "Training jobs by state.", ("state",), registry=self.registry
+        )
         self.model = Info("facetwin_model", "The bundle that serves.", registry=self.registry)
 
     def watch_pool(self, pool: InferencePool) -> None:
@@ -84,6 +88,11 @@ class Metrics:
         current = set(codes)
         for code in current.union(ProblemCode):
             self.degraded.labels(str(code)).set(code in current)
+
+    def show_jobs(self, counts: Mapping[JobState, int]) -> None:
+        """Say how many training jobs are in each state at this moment."""
+        for state, count in counts.items():
+            self.training_jobs.labels(state.value).set(count)
 
     def name_model(self, pipeline: FacePipeline) -> None:
         """Name the bundle that serves."""

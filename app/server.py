@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
 from threading import Timer
@@ -19,6 +19,7 @@ from app.logs import get_logger
 from app.main import create_app
 from app.runtime import Runtime
 from app.settings import Settings
+from app.worker.supervisor import WORKER
 
 _TICK_SECONDS: Final = 0.02
 _CUT_SECONDS: Final = 0.3
@@ -31,8 +32,12 @@ _SIGNALLED: Final = 128
 _log = get_logger("facetwin.server")
 
 
-def serve(runtime: Runtime) -> None:
+def serve(runtime: Runtime, *, worker: Sequence[str] | None = WORKER) -> None:
     """Serve an opened runtime until the process is told to stop, then close it.
+
+    Args:
+        runtime: Of the bundle that serves first.
+        worker: Command that runs training jobs.
 
     Raises:
         SystemExit: If the address can't be bound; the log says why.
@@ -41,7 +46,7 @@ def serve(runtime: Runtime) -> None:
     # Handed over: once another bundle serves, nothing here may keep this one in memory.
     handed = [runtime]
     del runtime
-    application = create_app(settings, open=lambda _settings: handed.pop())
+    application = create_app(settings, open=lambda _settings: handed.pop(), worker=worker)
     config = _config(application, settings)
     server = DrainingServer(config, application.state.lifecycle, settings.shutdown_timeout)
     try:

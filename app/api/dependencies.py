@@ -8,9 +8,12 @@ from starlette.requests import Request
 
 from app.api.access import API_KEY_HEADER
 from app.api.errors import NotReadyError
+from app.api.job_events import JobListeners
 from app.api.readiness import ReadyCount
 from app.api.state import (
     caller_of,
+    jobs_of,
+    listeners_of,
     metrics_of,
     pool_of,
     ready_count_of,
@@ -25,6 +28,7 @@ from app.domain.errors import InvalidRequestError
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
 from app.runtime import Runtime
+from app.services.training_jobs import TrainingJobs
 from app.serving import Serving
 from app.settings import Settings
 
@@ -35,6 +39,14 @@ async def _runtime(request: Request) -> Runtime:
 
 async def _serving(request: Request) -> Serving:
     return serving_of(request)
+
+
+async def _jobs(request: Request) -> TrainingJobs:
+    return jobs_of(request)
+
+
+async def _listeners(request: Request) -> JobListeners:
+    return listeners_of(request)
 
 
 async def _pool(request: Request) -> InferencePool:
@@ -91,6 +103,8 @@ async def refuse_query(request: Request) -> None:
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 ServingDep = Annotated[Serving, Depends(_serving)]
 ReadyCountDep = Annotated[ReadyCount, Depends(_ready_count)]
+JobsDep = Annotated[TrainingJobs, Depends(_jobs)]
+ListenersDep = Annotated[JobListeners, Depends(_listeners)]
 PoolDep = Annotated[InferencePool, Depends(_pool)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

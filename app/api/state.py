@@ -4,12 +4,14 @@ from typing import Final, TypedDict, cast
 
 from starlette.requests import HTTPConnection
 
+from app.api.job_events import JobListeners
 from app.api.readiness import ReadyCount
 from app.domain.access import Caller
 from app.inference.pool import InferencePool
 from app.metrics import Metrics
 from app.runtime import Runtime
 from app.services.key_ring import KeyRing
+from app.services.training_jobs import TrainingJobs
 from app.serving import Serving
 from app.settings import Settings
 
@@ -24,6 +26,8 @@ class State(TypedDict):
     serving: Serving
     key_ring: KeyRing
     pool: InferencePool
+    jobs: TrainingJobs
+    listeners: JobListeners
 
 
 def settings_of(connection: HTTPConnection) -> Settings:
@@ -51,6 +55,16 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     if not hasattr(state, _RUNTIME):
         setattr(state, _RUNTIME, serving_of(connection).current)
     return cast("Runtime", getattr(state, _RUNTIME))
+
+
+def jobs_of(connection: HTTPConnection) -> TrainingJobs:
+    """The training jobs."""
+    return cast("TrainingJobs", connection.state.jobs)
+
+
+def listeners_of(connection: HTTPConnection) -> JobListeners:
+    """Who listens to training jobs."""
+    return cast("JobListeners", connection.state.listeners)
 
 
 def pool_of(connection: HTTPConnection) -> InferencePool:

@@ -1,14 +1,22 @@
 """Limits in time: pauses of a client that sends a body, and a request as a whole."""
 
 import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import DeadlineExceededError, RequestTimeoutError
+from app.api.job_events import EVENT_STREAM
 from app.domain.errors import FacetwinError
 from app.logs import get_logger
 from app.settings import Settings
+
+ENDLESS: Final = "endless"
+"""In the state of a request whose answer is a stream of events: that has begun in time, and has no
+end to wait for."""
 
 _log = get_logger("facetwin.requests")
 
@@ -37,10 +45,12 @@ class TimeLimitMiddleware:
             await self._app(scope, receive, send)
             return
         body = _Body(receive, self._settings.read_timeout, complete=not _has_body(scope))
-        answer = _Answer(send)
+        answer = _Answer(scope, send)
         work = asyncio.ensure_future(self._app(scope, body, answer))
         try:
             await asyncio.wait({work}, timeout=self._settings.request_timeout)
+            if is_endless(scope):
+                await asyncio.wait({work})
         finally:
             if not work.done():
                 answer.closed = True
@@ -100,10 +110,17 @@ def _has_body(scope: Scope) -> bool:
     return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
 
 
+def is_endless(scope: Mapping[str, object]) -> bool:
+    """Whether the answer to a request is a stream of events that has begun."""
+    state = scope.get("state")
+    return isinstance(state, dict) and bool(state.get(ENDLESS))
+
+
 class _Answer:
     """The way out, until it is closed."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
         self._send = send
         self.started = False
         self.closed = False
@@ -111,4 +128,11 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if not self.closed:
             self.started = True
+            if message["type"] == "http.response.start" and _is_event_stream(message):
+                self._scope.setdefault("state", {})[ENDLESS] = True
             await self._send(message)
+
+
+def _is_event_stream(message: Message) -> bool:
+    kind = Headers(raw=list(message.get("headers", ()))).get("Content-Type", "")
+    return message["status"] == HTTPStatus.OK and kind.split(";")[0] == EVENT_STREAM

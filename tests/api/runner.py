@@ -1,7 +1,7 @@
 """A server process for tests: `python -m tests.api.runner`, settings from the environment.
 
 A photo of `slow` is in work until the file named by TEST_GATE exists; one of `crash` raises an
-error that quotes it.
+error that quotes it. Training jobs do what `tests.worker.runner` says.
 """
 
 import os
@@ -13,6 +13,7 @@ from app.server import serve
 from app.settings import Settings
 from tests.api.service import open_dummy_runtime
 from tests.dummy_pipeline import DummyPipeline
+from tests.worker.runner import COMMAND
 
 
 class SlowPipeline(DummyPipeline):
@@ -27,4 +28,4 @@ class SlowPipeline(DummyPipeline):
 
 
 if __name__ == "__main__":
-    serve(open_dummy_runtime(Settings(), SlowPipeline()))
+    serve(open_dummy_runtime(Settings(), SlowPipeline()), worker=COMMAND)

@@ -69,7 +69,7 @@ class Service:
         open_: Callable[[Settings], Runtime] = open_dummy_runtime,
         bundles: Callable[[Settings], Bundles] = bundle_shelf,
     ) -> None:
-        self.app: FastAPI = create_app(settings, open=open_, bundles=bundles)
+        self.app: FastAPI = create_app(settings, open=open_, bundles=bundles, worker=None)
         self.client_address = "127.0.0.1"
         self.state: StartedState
         self._lifespan_state: State

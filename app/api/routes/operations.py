@@ -5,7 +5,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app import __version__
 from app.api.answers import model_answer
-from app.api.dependencies import MetricsDep, ReadyCountDep, RuntimeDep, ServingDep
+from app.api.dependencies import JobsDep, MetricsDep, ReadyCountDep, RuntimeDep, ServingDep
 from app.api.errors import NotReadyError
 from app.api.openapi import OPEN_ROUTE_CODES, problems
 from app.api.schemas import HealthOut, ProblemOut, ReadyOut, SelfTestOut, VersionOut
@@ -77,9 +77,12 @@ async def version(runtime: RuntimeDep) -> VersionOut:
         **problems("storage_unavailable"),
     },
 )
-def metrics(runtime: RuntimeDep, serving: ServingDep, metrics: MetricsDep) -> Response:
-    """Requests, latency by stage, decisions, rejections, queue, references, problems."""
+def metrics(
+    runtime: RuntimeDep, serving: ServingDep, jobs: JobsDep, metrics: MetricsDep
+) -> Response:
+    """Requests, latency by stage, decisions, rejections, queue, references, problems, jobs."""
     metrics.references.set(runtime.gallery.reference_count())
     problems = (*serving.problems, *runtime.gallery.health().degraded)
     metrics.show_degraded(problem.code for problem in problems)
+    metrics.show_jobs(jobs.counts())
     return Response(metrics.render(), media_type=CONTENT_TYPE)
