@@ -94,20 +94,19 @@ def set_active(model_dir: Path, version: str) -> None:
     # Of this process alone: another one may set it at the same time, and the last one wins.
     draft = model_dir / f".{ACTIVE}.{os.getpid()}"
     try:
-        try:
-            draft.write_text(version + "\n", "utf-8")
-            flush(draft)
-            draft.replace(model_dir / ACTIVE)
-        except OSError:
-            with suppress(OSError):
-                draft.unlink()
-            raise
-        flush(model_dir)
+        draft.write_text(version + "\n", "utf-8")
+        flush(draft)
+        draft.replace(model_dir / ACTIVE)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
         raise StorageError(
             f"{model_dir / ACTIVE} can't be written: {error.strerror}. The model that was active "
             "stays so."
         ) from error
+    # It is renamed. Should even that be lost with the power, the old name stands there, whole.
+    with suppress(OSError):
+        flush(model_dir)
 
 
 def flush(path: Path) -> None:
