@@ -100,7 +100,7 @@ There is **no liveness detection**: a printed photo or a screen passes.
 with LFW. The Siamese head was trained on: {head}. Calibration: {data}.
 Screened, not "no overlap": {screened_count} CelebA identities with a photo of cosine {min_cosine}
 or more to an LFW photo were left out of training and calibration: {screened}.
-(The alignment, {placements} placements of the landmarks tried on training identities, was found before.)
+(The alignment was found before; {placements} placements were tried on training identities.)
 
 **Decision.** Score `{decision}`, fused over references by `{fusion}`. Chosen on validation
 identities by the true accept rate at FMR 0.001:

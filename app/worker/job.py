@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
+from importlib import import_module
 from threading import get_native_id
 from typing import Any, Final, Protocol
 
@@ -26,7 +27,7 @@ from app.domain.training import (
 from app.domain.training_jobs import JobFailure
 from app.logs import get_logger
 from app.services.enrolled_photos import GalleryPhotos
-from app.services.training_jobs import job_folder
+from app.services.training_jobs import JOB_MODULE, job_folder
 from app.settings import Settings
 from app.storage.cipher import read_cipher
 from app.storage.database import Database
@@ -73,9 +74,8 @@ def run_training(
     activate: Callable[[str], None],
 ) -> JobOutcome:
     """Train; TensorFlow is loaded here and nowhere else in this package."""
-    from app.training.job.run import run_job
-
-    return run_job(options, places, monitor, enrolled, activate)
+    run: RunJob = import_module(JOB_MODULE).run_job
+    return run(options, places, monitor, enrolled, activate)
 
 
 def be_job(settings: Settings, assignment: Assignment, run: RunJob) -> None:

@@ -28,6 +28,11 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
     return settings.model_copy(update={"model_dir": tmp_path / "model"})
 
 
+@pytest.fixture(autouse=True)
+def _installed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.state["jobs"], "_installed", lambda: True)
+
+
 @pytest.fixture
 def queue(service: Service) -> TrainingQueue:
     return TrainingQueue(service.state["runtime"].database)
@@ -138,8 +143,12 @@ def test_without_tensorflow_it_says_what_to_install(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.state["jobs"], "_installed", lambda: False)
-    problem = check_problem(train(service), "training_unavailable")
+    with monkeypatch.context() as patched:
+        patched.setattr("app.services.training_jobs.find_spec", lambda _: None)
+        problem = check_problem(train(service), "training_unavailable")
     assert "facetwin[train]" in problem["detail"]
+    problem = check_problem(train(service), "training_unavailable")
+    assert "can't run training jobs yet" in problem["detail"]
 
 
 @pytest.mark.parametrize(

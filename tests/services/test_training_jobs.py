@@ -119,7 +119,7 @@ def test_a_job_that_is_not_there_is_not_found(
 def test_without_tensorflow_nothing_is_queued(owner: Owner) -> None:
     interrupted = owner.ended(ENDED[2])
     owner.installed = False
-    with pytest.raises(TrainingUnavailableError, match=r"facetwin\[train\]"):
+    with pytest.raises(TrainingUnavailableError):
         owner.submit()
     with pytest.raises(TrainingUnavailableError):
         owner.jobs.resume(interrupted, COMMAND)
