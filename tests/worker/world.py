@@ -127,11 +127,9 @@ class TrainingWorld:
         return (self.settings.training_dir / "worker.log").read_text("utf-8")
 
     def close(self) -> None:
-        holder = self.lock.holder()
-        if holder is not None:
-            with suppress(ProcessLookupError):
-                os.kill(holder, signal.SIGKILL)
-        wait_until(lambda: self.lock.holder() is None)
+        for supervisor in self._supervisors:
+            supervisor._closing.set()
+        end_worker(self.lock)
         for supervisor in self._supervisors:
             supervisor.close()
         for worker in self._workers:
@@ -139,6 +137,15 @@ class TrainingWorld:
             worker.wait()
         self.audit.close()
         self.database.close()
+
+
+def end_worker(lock: WorkerLock) -> None:
+    """Kill the worker, if there is one, and wait until nothing of it runs any more."""
+    holder = lock.holder()
+    if holder is not None:
+        with suppress(ProcessLookupError):
+            os.kill(holder, signal.SIGKILL)
+    wait_until(lambda: lock.holder() is None)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
