@@ -192,7 +192,6 @@ class Serving:
         return activation
 
     def _run(self, activation: Activation, actor: Actor, *, follow: bool) -> None:
-        _give_way()
         before = self.bundles.pointer()
         try:
             self._take_over(activation, actor, before, follow=follow)
@@ -214,6 +213,7 @@ class Serving:
         pipeline, self_test = load_tested(self.bundles, version, old.settings.max_fmr)
         new = old.under(pipeline, self_test)
         activation.progress(0, 0)
+        _give_way()
         old.gallery.succeeded_by(new.gallery)
         old.enrollment.succession.announce(pipeline)
         try:

@@ -24,13 +24,14 @@ def copy_shipped(model_dir: Path) -> None:
     set_active(model_dir, SHIPPED)
 
 
-def add_version(model_dir: Path, version: str, *, shift: float = 0.0) -> Path:
-    """A copy of the shipped bundle under another name.
+def add_version(
+    model_dir: Path, version: str, *, shift: float = 0.0, source: Path = MODEL_DIR / SHIPPED
+) -> Path:
+    """A copy of the shipped bundle, or of another one, under another name.
 
     With `shift` the face is aligned that many pixels lower, so that it has another fingerprint;
     its golden embeddings are its own.
     """
-    source = MODEL_DIR / SHIPPED
     document: dict[str, Any] = json.loads((source / "manifest.json").read_bytes())
     sections = {name: value for name, value in document.items() if name not in _HEADS}
     points = np.add(sections["alignment"]["points"], (0.0, shift))
