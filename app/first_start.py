@@ -21,14 +21,11 @@ from app.inference.bundle import (
     read_pointer,
     set_active,
 )
-from app.logs import get_logger
 from app.settings import Settings
 
 SHIPPED: Final = ".shipped"
 _DRAFT: Final = ".shipped-"
 _STALE_SECONDS: Final = 3600.0
-
-_log = get_logger("facetwin.service")
 
 
 def fill_volume(settings: Settings) -> None:
@@ -67,12 +64,8 @@ def _brought(model_dir: Path) -> str | None:
 
 def _activate(model_dir: Path, version: str, before: str | None) -> None:
     """Let the shipped bundle serve, unless another one is there by somebody's choice."""
-    pointer = read_pointer(model_dir)
-    if pointer in (None, before):
+    if read_pointer(model_dir) in (None, before):
         set_active(model_dir, version)
-        _log.info("bundle_brought", model=version, before=pointer)
-    elif pointer != version:
-        _log.info("bundle_brought_but_not_activated", model=version, active=pointer)
 
 
 def _bring_bundle(source: Path, target: Path) -> None:

@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# Builds and runs images on a Debian machine that has no Docker engine; sourced by ci.sh.
+#
+#   prepare_engine   install what is missing, make a base image; returns 1 where that can't be done
+#   build_image      FILE TAG [OPTION...]: build the unmodified Dockerfile FILE
+#   engine           podman, with the settings of this run
+#
+# PYTHON_IMAGE=NAME in the environment pulls that base image instead of making a stand-in of Debian's
+# Python. WORK holds everything; nothing of the machine's own containers is touched.
+: "${WORK:=${TMPDIR:-/tmp}/facetwin-images}"
+STAND_IN=localhost/facetwin-ci-base:bookworm
+TOOLS=(buildah podman runc netavark aardvark-dns iptables mmdebstrap)
+
+# Why there is no engine, for whoever skips.
+why_not=
+
+prepare_engine() {
+  _install_tools || return 1
+  mkdir -p "$WORK/mnt"
+  _write_settings
+  export CONTAINERS_STORAGE_CONF=$WORK/storage.conf CONTAINERS_CONF=$WORK/containers.conf
+  if [[ -n ${PYTHON_IMAGE:-} ]]; then
+    engine pull -q "$PYTHON_IMAGE" >/dev/null || { why_not="$PYTHON_IMAGE can't be pulled"; return 1; }
+  else
+    PYTHON_IMAGE=$STAND_IN
+    engine image exists "$STAND_IN" || _make_stand_in || return 1
+  fi
+  if ! engine run --rm --network none "$PYTHON_IMAGE" true >"$WORK/probe.log" 2>&1; then
+    why_not="containers can't be run here: $(tail -1 "$WORK/probe.log")"
+    return 1
+  fi
+}
+
+engine() {
+  podman --log-level=fatal "$@"
+}
+
+build_image() {
+  local file=$1 tag=$2
+  shift 2
+  # pip's trust and index are the machine's, for the RUN steps alone: the Dockerfiles name no host.
+  # HEALTHCHECK needs the format docker.
+  if ! nice buildah build --pull=never --format docker --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" \
+    --volume "$WORK/mnt:/run/ci:ro" --volume "$WORK/mnt/pip.conf:/etc/pip.conf:ro" \
+    -f "$file" -t "$tag" "$@" . >"$WORK/build.log" 2>&1; then
+    tail -40 "$WORK/build.log"
+    return 1
+  fi
+}
+
+_install_tools() {
+  local tool missing=()
+  for tool in buildah podman runc mmdebstrap; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  ((${#missing[@]})) || return 0
+  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+    why_not="${missing[*]} missing, and only root on Debian can install them"
+    return 1
+  fi
+  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends "${TOOLS[@]}"; } >"${TMPDIR:-/tmp}/facetwin-apt.log" 2>&1; then
+    why_not="${missing[*]} can't be installed: $(tail -1 "${TMPDIR:-/tmp}/facetwin-apt.log")"
+    return 1
+  fi
+}
+
+_write_settings() {
+  cat >"$WORK/storage.conf" <<EOF
+[storage]
+driver = "overlay"
+graphroot = "$WORK/graph"
+runroot = "$WORK/run"
+EOF
+  # runc: crun refuses machines with both versions of cgroups. There may be no systemd.
+  cat >"$WORK/containers.conf" <<EOF
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[network]
+network_backend = "netavark"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+EOF
+  local bundle=${PIP_CERT:-${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}}
+  echo '[global]' >"$WORK/mnt/pip.conf"
+  if [[ -f $bundle ]]; then
+    cp "$bundle" "$WORK/mnt/ca.pem"
+    echo 'cert = /run/ci/ca.pem' >>"$WORK/mnt/pip.conf"
+  fi
+  if [[ -n ${PIP_INDEX_URL:-} ]]; then
+    echo "index-url = $PIP_INDEX_URL" >>"$WORK/mnt/pip.conf"
+  elif [[ -f /etc/pip.conf ]]; then
+    grep -E '^ *(index-url|trusted-host|proxy) *=' /etc/pip.conf >>"$WORK/mnt/pip.conf" || true
+  fi
+}
+
+# Debian's Python in the place of the official image, as CI may reach no registry. What it lacks
+# against that one is nothing that the Dockerfiles use.
+_make_stand_in() {
+  local sources=/etc/apt/sources.list
+  [[ -f /etc/apt/sources.list.d/debian.sources ]] && sources=/etc/apt/sources.list.d/debian.sources
+  # shellcheck disable=SC2016 # $1 is for mmdebstrap's own shell
+  if ! nice mmdebstrap --variant=minbase --components=main \
+    --include=ca-certificates,netbase,tzdata,usr-is-merged,python3,python3-venv \
+    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook='rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED' \
+    --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin' \
+    --customize-hook='for n in python python3; do ln -s /usr/bin/python3 "$1/usr/local/bin/$n"; done' \
+    bookworm "$WORK/base.tar" "$sources" >"$WORK/mmdebstrap.log" 2>&1; then
+    why_not="no base image can be made: $(tail -1 "$WORK/mmdebstrap.log")"
+    return 1
+  fi
+  engine import -q -c 'ENV LANG=C.UTF-8' -c 'CMD ["python3"]' \
+    -c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
+    "$WORK/base.tar" "$STAND_IN" >/dev/null
+  rm "$WORK/base.tar"
+}
