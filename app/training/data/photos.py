@@ -25,11 +25,18 @@ class TrainingPhoto:
         role: The folder that it lies in.
         person: Empty for the owner. Of a negative the first folder below `negative`, or the file's
             own name if it lies in none: then it is taken for a person of its own.
+        given_name: What reports call it; its path in the folder of the three.
     """
 
     path: Path
     role: Role
     person: str
+    given_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self.given_name or self.path.name
 
 
 def read_photos(data_dir: Path, subject: str | None = None) -> list[TrainingPhoto]:
@@ -50,7 +57,7 @@ def read_photos(data_dir: Path, subject: str | None = None) -> list[TrainingPhot
         if any(own.values()):
             found |= own
     return [
-        TrainingPhoto(data_dir / role.value / file, role, _person(role, file))
+        TrainingPhoto(data_dir / role.value / file, role, _person(role, file), _name(role, file))
         for role in Role
         for file in found[role]
     ]
@@ -79,4 +86,13 @@ def _is_in(file: Path, subject: str) -> bool:
 
 
 def _person(role: Role, file: Path) -> str:
-    return file.parts[0] if role is Role.NEGATIVE else ""
+    return _text(file.parts[0]) if role is Role.NEGATIVE else ""
+
+
+def _name(role: Role, file: Path) -> str:
+    return _text(f"{role.value}/{file.as_posix()}")
+
+
+def _text(path: str) -> str:
+    """A path that can be shown: a name may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "replace")

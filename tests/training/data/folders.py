@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.entities import Pixels
 from app.domain.training import JobStoppedError, Stage
@@ -53,7 +54,30 @@ def moved(pixels: Pixels, seed: int) -> Pixels:
     )
     turn[:, 2] += random.uniform(-0.05, 0.05, 2) * width
     turned = cv2.warpAffine(pixels, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(turned * random.uniform(0.8, 1.15), 0, 255).astype(np.uint8)
+    lit: Pixels = np.clip(turned * random.uniform(0.8, 1.15), 0, 255).astype(np.uint8)
+    return lit
+
+
+def shaded(pixels: Pixels, seed: int) -> Pixels:
+    """The picture bent and in patches of light: to a perceptual hash it is another photo."""
+    random = np.random.default_rng(seed)
+    height, width = pixels.shape[:2]
+
+    def field(low: float, high: float, cells: int) -> NDArray[np.float32]:
+        coarse = random.uniform(low, high, (cells, cells)).astype(np.float32)
+        return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+
+    light = field(0.2, 1.4, 12)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    bent = cv2.remap(
+        pixels,
+        x + field(-10, 10, 7),
+        y + field(-10, 10, 7),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    lit: Pixels = np.clip(bent * light[:, :, None], 0, 255).astype(np.uint8)
+    return lit
 
 
 def put(folder: Path, name: str, content: Pixels | bytes) -> Path:

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def crops(tmp_path: Path) -> CropCache:
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Iterator[list[TrainingPhoto]]:
+def photos(tmp_path: Path) -> list[TrainingPhoto]:
     """Two faces, one on a photo that is reduced before it is looked at."""
     data = tmp_path / "data"
     put(data, "anchor/1.jpg", portrait("astronaut"))

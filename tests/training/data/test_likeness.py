@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.domain.decisions import Decider
+from app.inference.bundle import Bundle
+from app.training.data.likeness import CERTAIN_FMR, SUSPECT_FMR, Likeness, likeness
+from tests.training.data.seen import COMMONNESS, looking
+
+
+@pytest.fixture
+def decider(bundle: Bundle) -> Decider:
+    return bundle.manifest.decider(bundle.calibration)
+
+
+def judge(owner: list[str], others: list[str], decider: Decider) -> Likeness:
+    """Photos are written `person` or `person@cosine`."""
+    rows = []
+    for number, name in enumerate(owner + others):
+        person, _, cosine = name.partition("@")
+        rows.append(looking(person, float(cosine or 0.985), seed=str(number)))
+    return likeness(
+        np.stack(rows),
+        np.arange(len(owner)),
+        np.arange(len(owner), len(rows)),
+        np.arange(len(rows)),
+        decider,
+    )
+
+
+def test_strangers_are_no_look_alikes(decider: Decider) -> None:
+    assert judge(["anna"] * 12, ["bob", "carl", "dora"] * 3, decider) == Likeness()
+
+
+def test_the_owner_among_the_negatives_is_found(decider: Decider) -> None:
+    found = judge(["anna"] * 12, ["bob", "anna", "carl"], decider)
+    assert [row for row, _ in found.certain] == [13]
+    assert found.certain[0][1] == pytest.approx(0.985**2 - 2 * COMMONNESS, abs=0.02)
+    assert found.suspect == ()
+
+
+def test_who_is_alike_but_not_surely_is_a_suspect(decider: Decider) -> None:
+    strict, lax = (
+        decider.calibration.operating_point(fmr, 12).threshold for fmr in (CERTAIN_FMR, SUSPECT_FMR)
+    )
+    cosine = ((strict + lax) / 2 + 2 * COMMONNESS) / 1.0
+    found = judge(["anna@1"] * 12, ["bob", f"anna@{cosine}"], decider)
+    assert [row for row, _ in found.suspect] == [13]
+    assert found.certain == ()
+
+
+def test_someone_else_among_the_owners_photos_is_an_outlier(decider: Decider) -> None:
+    found = judge(["anna"] * 7 + ["bob"] * 3, ["carl"], decider)
+    assert [row for row, _ in found.outliers] == [7, 8, 9]
+    assert all(share == pytest.approx(2 / 9) for _, share in found.outliers)
+
+
+def test_who_looks_like_an_outlier_is_not_taken_for_the_owner(decider: Decider) -> None:
+    found = judge(["anna"] * 7 + ["bob"] * 2, ["bob", "carl"], decider)
+    assert found.certain == ()
+    assert found.suspect == ()
+
+
+def test_copies_have_one_voice(decider: Decider) -> None:
+    """Ten frames of someone else do not outvote five photos of the owner."""
+    embeddings = np.stack(
+        [looking("anna", 0.985, seed=str(i)) for i in range(5)]
+        + [looking("bob", 0.985, seed=str(i)) for i in range(10)]
+    )
+    groups = np.array([0, 1, 2, 3, 4, *[5] * 10])
+    found = likeness(embeddings, np.arange(15), np.arange(0), groups, decider)
+    assert [row for row, _ in found.outliers] == list(range(5, 15))
+
+
+def test_a_bundle_that_prices_nothing_is_not_asked(decider: Decider) -> None:
+    calibration = replace(decider.calibration, buckets={})
+    found = judge(["anna"] * 12, ["anna"], replace(decider, calibration=calibration))
+    assert found == Likeness(judged=False)
+
+
+def test_without_an_owner_there_is_nobody_to_look_like(decider: Decider) -> None:
+    assert judge([], ["bob", "carl"], decider) == Likeness()
