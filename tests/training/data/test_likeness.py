@@ -50,6 +50,30 @@ def test_who_is_alike_but_not_surely_is_a_suspect(decider: Decider) -> None:
     assert found.certain == ()
 
 
+def test_of_many_strangers_more_is_asked(decider: Decider) -> None:
+    calibration = decider.calibration
+    alike = (calibration.operating_point(CERTAIN_FMR, 12).threshold + 0.001 + 2 * COMMONNESS) / 1
+    few, many = (
+        judge(["anna@1"] * 12, [f"anna@{alike}", *(f"s{i}" for i in range(count))], decider)
+        for count in (20, 3000)
+    )
+    assert [row for row, _ in few.certain] == [12]
+    assert many.certain == ()
+    assert [row for row, _ in many.suspect] == [12]
+
+
+def test_a_bundle_that_prices_no_strict_rate_only_suspects(decider: Decider) -> None:
+    calibration = decider.calibration
+    buckets = {
+        name: [point for point in points if point.target_fmr >= SUSPECT_FMR]
+        for name, points in calibration.buckets.items()
+    }
+    lax = replace(decider, calibration=replace(calibration, buckets=buckets))
+    found = judge(["anna"] * 12, ["anna"], lax)
+    assert found.certain == ()
+    assert [row for row, _ in found.suspect] == [12]
+
+
 def test_someone_else_among_the_owners_photos_is_an_outlier(decider: Decider) -> None:
     found = judge(["anna"] * 7 + ["bob"] * 3, ["carl"], decider)
     assert [row for row, _ in found.outliers] == [7, 8, 9]
