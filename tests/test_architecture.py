@@ -18,6 +18,7 @@ ALLOWED = {
     "storage": {"domain"},
     "services": {"domain", "storage"},
     "training": {"domain", "inference"},
+    "worker": {"domain", "services", "storage", "training", "activation", "settings", "logs"},
     "api": {
         "domain",
         "services",
@@ -63,20 +64,20 @@ def test_the_domain_needs_only_the_standard_library_and_numpy() -> None:
             assert module.split(".")[0] in known, f"{path.name} imports {module}"
 
 
-def test_only_the_command_line_imports_training_and_only_inside_functions() -> None:
+def test_only_commands_and_the_worker_import_training_and_only_inside_functions() -> None:
     for path in sorted(APP.rglob("*.py")):
         place = path.relative_to(APP).parts[0]
         if place == "training":
             continue
         tree = ast.parse(path.read_text("utf-8"))
         used = [m for m in imports(path) if m.startswith("app.training")]
-        assert not used or place == "cli", f"{path.relative_to(APP)} imports {used}"
+        assert not used or place in {"cli", "worker"}, f"{path.relative_to(APP)} imports {used}"
         for node in tree.body:
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("app.training"), path
 
 
-@pytest.mark.parametrize("module", ["app.main", "app.cli", "app.runtime"])
+@pytest.mark.parametrize("module", ["app.main", "app.cli", "app.runtime", "app.worker.__main__"])
 def test_serving_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(

@@ -32,6 +32,21 @@ _QUEUE_PROBLEMS: Final = ("training_unavailable", "overloaded", "storage_unavail
 _LOCATION: Final = {
     "Location": {"description": "Where the job's status is.", "schema": {"type": "string"}}
 }
+_EVENT: Final = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["progress", "log", "end"]},
+        "data": {
+            "type": "string",
+            "description": "JSON: the job as `GET /train/{job_id}` answers it; a line with number, "
+            "at and message; job_id, state and status_url.",
+        },
+        "id": {"type": "string", "description": "Number of the line; only of `log`."},
+        "retry": {"type": "integer"},
+    },
+}
+"""One event of the stream."""
 
 
 @router.post(
@@ -114,7 +129,7 @@ def resume_job(job_id: str, jobs: JobsDep, actor: ActorDep) -> JobAcceptedOut:
     response_class=StreamingResponse,
     responses={
         200: {
-            "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+            "content": {EVENT_STREAM: {"schema": _EVENT}},
             "description": "Server-Sent Events: `progress` with the job's status at every change, "
             "`log` with each line of its log, `end` when it has ended.",
         },
