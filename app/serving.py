@@ -8,6 +8,7 @@ with it; nothing holds it after that.
 
 import os
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event, Lock, Thread, get_native_id
@@ -24,7 +25,8 @@ from app.domain.errors import (
     StorageError,
 )
 from app.domain.models import ActivationState, ActivationStatus
-from app.domain.ports import Bundles
+from app.domain.ports import Bundles, FacePipeline
+from app.inference.heap import trim_heaps
 from app.logs import get_logger
 from app.runtime import Runtime
 from app.services.gallery_health import Problem, model_not_activated
@@ -100,6 +102,7 @@ class Serving:
         self._problem: Problem | None = None
         self._activation: Activation | None = None
         self._worker: Thread | None = None
+        self._leaving: weakref.ref[FacePipeline] | None = None
         self._beginning = Lock()
         self._closing = Event()
         self._watch = Thread(target=self._run_watch, name="model-watch", daemon=True)
@@ -144,6 +147,9 @@ class Serving:
 
     def look(self) -> None:
         """Look at the pointer once, and follow it if someone else has set it."""
+        if self._leaving is not None and self._leaving() is None:
+            self._leaving = None
+            trim_heaps()
         if self._is_busy() or self._closing.is_set():
             return
         wanted = self.bundles.pointer()
@@ -225,6 +231,7 @@ class Serving:
             old.gallery.succeeded_by(None)
             raise
         self._current = new
+        self._leaving = weakref.ref(old.pipeline)
         self._followed = version
         self._problem = None
         self._on_swap(new)

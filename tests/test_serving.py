@@ -162,6 +162,20 @@ def test_the_model_before_leaves_memory_with_its_last_request(serving: Serving) 
     assert (pipeline(), gallery()) == (None, None)
 
 
+def test_its_memory_is_given_back_then(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[None] = []
+    monkeypatch.setattr("app.serving.trim_heaps", lambda: trims.append(None))
+    held = serving.current
+    activate(serving, "two")
+    serving.look()
+    assert trims == []
+    del held
+    gc.collect()
+    serving.look()
+    serving.look()
+    assert len(trims) == 1
+
+
 def test_the_way_back_is_immediate(serving: Serving, bundles: DummyBundles) -> None:
     activate(serving, "two")
     enroll(serving.current, "carol", photo("carol"))
