@@ -5,6 +5,7 @@ Intervals are for other people (docs/adr/0011).
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,10 @@ TARGETS: Final = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 5e-4, 2e-4, 1e-4, 
 MIN_FALSE_MATCHES: Final = 30
 MIN_IDENTITY_PAIRS: Final = 10
 """An FMR is supported with this many distinct false matches from this many pairs of identities."""
+
+Thresholds = NDArray[np.float64]
+"""The threshold that serves, and after it those that are set without some of the people: where
+errors are counted at the latter, a person's trials do not choose what they are judged by."""
 
 ROUNDS: Final = 1000
 DRAWS: Final = {"1": 6, "2": 6, "3-5": 10, "6-10": 20, "11+": 20}
@@ -74,21 +79,49 @@ def operating_points(
         smaller: Threshold by target of the bucket of fewer references.
         seed: Of the bootstrap.
     """
-    impostor = ~trials.genuine
-    if not impostor.any():
+    impostor = trials.scores[~trials.genuine]
+    if not len(impostor):
         return ()
     weights = bootstrap_weights(len(trials.failures), ROUNDS, seed)
-    points = []
+    priced = priced_points(
+        lambda target: np.array([threshold_at_fmr(impostor, target)]),
+        lambda target, thresholds: measured_point(trials, weights, target, float(thresholds[0])),
+        {target: np.array([threshold]) for target, threshold in smaller.items()},
+    )
+    return tuple(point for point, _ in priced)
+
+
+def priced_points(
+    own: Callable[[float], Thresholds],
+    measure: Callable[[float, Thresholds], OperatingPoint],
+    smaller: Mapping[float, Thresholds],
+    backing: Mapping[float, Thresholds] = MappingProxyType({}),
+) -> list[tuple[OperatingPoint, Thresholds]]:
+    """The supported operating points of a bucket, from lax to strict, with their thresholds.
+
+    Args:
+        own: The thresholds that this bucket's impostor trials set at a target.
+        measure: The rates at thresholds.
+        smaller: Thresholds by target of the bucket of fewer references.
+        backing: Thresholds by target that other people's trials support; they carry a target that
+            neither this bucket nor the one of fewer references supports.
+    """
+    points: list[tuple[OperatingPoint, Thresholds]] = []
     for target in TARGETS:
-        own = threshold_at_fmr(trials.scores[impostor], target)
-        point = measured_point(trials, weights, target, max(own, smaller.get(target, own)))
+        thresholds = own(target)
+        if target in smaller:
+            thresholds = np.maximum(thresholds, smaller[target])
+        point = measure(target, thresholds)
         supported = (
             point.false_matches >= MIN_FALSE_MATCHES and point.identity_pairs >= MIN_IDENTITY_PAIRS
         )
-        if not supported and target not in smaller:
+        if not supported and target in backing:
+            thresholds = np.maximum(thresholds, backing[target])
+            point = measure(target, thresholds)
+        elif not supported and target not in smaller:
             break
-        points.append(_stated(replace(point, inherited=not supported)))
-    return tuple(points)
+        points.append((_stated(replace(point, inherited=not supported)), thresholds))
+    return points
 
 
 def _stated(point: OperatingPoint) -> OperatingPoint:

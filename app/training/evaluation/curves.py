@@ -55,6 +55,17 @@ class Comparisons:
         numbers = [int(n.max()) for n in (self.owners, self.first, self.second) if len(n)]
         return bootstrap_weights(max(numbers, default=-1) + 1, rounds, seed)
 
+    def weigh(self, drawn: Counts) -> tuple[Rates, Rates]:
+        """How much genuine and impostor comparisons count in rounds of a bootstrap.
+
+        Args:
+            drawn: Rows of `weights`, shape (..., identities).
+
+        Returns:
+            Shapes (..., g) and (..., i).
+        """
+        return drawn[..., self.owners], drawn[..., self.first] * drawn[..., self.second]
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorCurve:
@@ -133,12 +144,11 @@ def resampled(comparisons: Comparisons, weights: Counts) -> Iterator[ErrorCurve]
     """
     by_genuine, by_impostor = np.argsort(comparisons.genuine), np.argsort(comparisons.impostor)
     genuine, impostor = comparisons.genuine[by_genuine], comparisons.impostor[by_impostor]
-    owners = comparisons.owners[by_genuine]
-    first, second = comparisons.first[by_impostor], comparisons.second[by_impostor]
     for drawn in weights:
-        own, strangers = drawn[owners], drawn[first] * drawn[second]
+        own, strangers = comparisons.weigh(drawn)
         if own.any() and strangers.any():
-            yield ErrorCurve(genuine, impostor, _missed(own), _matched(strangers))
+            missed, matched = _missed(own[by_genuine]), _matched(strangers[by_impostor])
+            yield ErrorCurve(genuine, impostor, missed, matched)
 
 
 def _missed(weights: Rates) -> Rates:

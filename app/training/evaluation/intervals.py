@@ -39,7 +39,7 @@ def fnmr_interval(comparisons: Comparisons, threshold: float, weights: Counts) -
         np.bincount(comparisons.owners, minlength=count).astype(np.float64),
         weights,
     )
-    return _not_certain(found, len(np.unique(comparisons.owners)))
+    return not_certain(found, len(np.unique(comparisons.owners)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class ImpostorTrials:
             (_drawn(first, second, self.weights), self.made),
             (_own(first, second, self.weights.shape[1]), self.own),
         )
-        return Interval(found.value, found.low, max(found.high, _unseen(self.identity_pairs)))
+        return Interval(found.value, found.low, max(found.high, unseen(self.identity_pairs)))
 
 
 def accuracy_interval(
@@ -111,19 +111,24 @@ def percentiles(value: float, drawn: Sequence[float], people: int) -> Interval:
     """A rate, and the middle 95 % of what it was in the rounds of a bootstrap over `people`."""
     low, high = np.percentile(drawn, [2.5, 97.5]) if drawn else (0.0, 1.0)
     found = Interval(value, min(float(low), value), max(float(high), value))
-    return _not_certain(found, people)
+    return not_certain(found, people)
 
 
-def _not_certain(rate: Interval, people: int) -> Interval:
-    """A rate of 0 or 1 among few people is not proven for all: resampling can't tell."""
+def not_certain(rate: Interval, people: int) -> Interval:
+    """A rate of 0 or 1 among few people is not proven for all: resampling can't tell.
+
+    Args:
+        rate: As resampling gives it.
+        people: Independent units that were resampled.
+    """
     if rate.value == 0:
-        return Interval(0.0, 0.0, max(rate.high, _unseen(people)))
+        return Interval(0.0, 0.0, max(rate.high, unseen(people)))
     if rate.value == 1:
-        return Interval(1.0, min(rate.low, 1 - _unseen(people)), 1.0)
+        return Interval(1.0, min(rate.low, 1 - unseen(people)), 1.0)
     return rate
 
 
-def _unseen(trials: int) -> float:
+def unseen(trials: int) -> float:
     """Upper 95 % end of a rate of which no case was seen in so many independent trials."""
     return float(min(1.0, -np.log(0.025) / max(trials, 1)))
 

@@ -1,0 +1,1 @@
+"""Is a trained bundle better than the one that serves? Calibration, comparison, gate, report."""
