@@ -10,7 +10,18 @@ import traceback
 import typer
 
 from app import __version__
-from app.cli import audit, encryption, evaluate, gallery, keys, model, sync, verification
+from app.cli import (
+    audit,
+    encryption,
+    evaluate,
+    gallery,
+    jobs,
+    keys,
+    model,
+    sync,
+    train,
+    verification,
+)
 from app.cli.output import print_error
 from app.domain.errors import FacetwinError
 
@@ -29,6 +40,8 @@ app.command()(gallery.enroll)
 app.command()(verification.verify)
 app.command()(verification.compare)
 app.command()(sync.sync)
+app.command()(train.train)
+app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(gallery.subjects, name="subjects")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(keys.keys, name="keys")

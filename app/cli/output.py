@@ -26,6 +26,11 @@ def print_note(message: str) -> None:
     _err.print(escape(message), soft_wrap=True)
 
 
+def error_console() -> Console:
+    """Where remarks and bars go."""
+    return _err
+
+
 def print_json(answer: BaseModel) -> None:
     """An answer as the API gives it."""
     typer.echo(answer.model_dump_json(indent=2))
