@@ -1,7 +1,7 @@
 """What the photos are good for: a report, and the dataset that is left."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.domain.training import Role
 from app.inference.bundle import Bundle
@@ -61,8 +61,9 @@ def inspect(
         rows.groups,
         bundle.manifest.decider(bundle.calibration).about(subject),
     )
+    groups = rows.group_of
     facts = Facts(
-        {role: _role_report(role, photos, rows) for role in Role},
+        {role: _role_report(role, photos, groups) for role in Role},
         photos,
         rows,
         alike,
@@ -93,19 +94,20 @@ def inspect(
     return report, _dataset(rows, FaceCutter(crops, bundle, limits or DecodeLimits()))
 
 
-def _role_report(role: Role, photos: Sequence[Examined], rows: Rows) -> RoleReport:
+def _role_report(role: Role, photos: Sequence[Examined], groups: Mapping[str, int]) -> RoleReport:
     own = [e for e in photos if e.photo.role is role]
     contents = Counter(e.sha256 for e in own if e.sha256)
-    distinct = sum(e.photo.role is role for e in rows.photos)
-    groups = len(rows.groups_in(role))
+    # A content that is in two roles counts in both.
+    distinct = {e.sha256 for e in own if e.sha256 in groups}
+    count = len({groups[sha256] for sha256 in distinct})
     return RoleReport(
         images=len(own),
         faces_found=sum(e.faces > 0 for e in own),
         usable=sum(e.usable for e in own),
         rejected=dict(sorted(Counter(code for e in own for code in e.reasons).items())),
         duplicates=contents.total() - len(contents),
-        near_duplicates=distinct - groups,
-        groups=groups,
+        near_duplicates=len(distinct) - count,
+        groups=count,
     )
 
 

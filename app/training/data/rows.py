@@ -54,10 +54,11 @@ class Rows:
         found = [photo.embedding for photo in chosen if photo.embedding is not None]
         return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
-    def groups_in(self, role: Role) -> set[int]:
-        """Groups that have a photo of a role."""
+    @property
+    def group_of(self) -> dict[str, int]:
+        """The group of each content, by sha256."""
         pairs = zip(self.photos, self.groups.tolist(), strict=True)
-        return {group for photo, group in pairs if photo.photo.role is role}
+        return {photo.sha256: group for photo, group in pairs}
 
 
 def in_order(examined: Sequence[Examined]) -> list[Examined]:
