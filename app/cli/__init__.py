@@ -12,6 +12,7 @@ import typer
 from app import __version__
 from app.cli import (
     audit,
+    data,
     encryption,
     evaluate,
     gallery,
@@ -48,6 +49,7 @@ app.add_typer(keys.keys, name="keys")
 app.add_typer(encryption.encryption, name="encryption")
 app.add_typer(model.model, name="model")
 app.add_typer(evaluate.evaluate, name="evaluate")
+app.add_typer(data.data, name="data")
 
 
 @app.callback(invoke_without_command=True)
