@@ -22,7 +22,7 @@ from app.training.data.split import Split
 from app.training.keras_file import load_keras
 from app.training.presets.checkpoint import Checkpoints
 from app.training.presets.finetune_config import FinetuneConfig
-from app.training.presets.finetune_network import parted
+from app.training.presets.finetune_network import PartedNetwork, copy_of, parted
 from app.training.presets.finetune_photos import SeenPhotos, both_sides, look_at
 from app.training.presets.finetune_training import fit
 from app.training.presets.finetune_twin import finetuning_twin
@@ -88,15 +88,16 @@ def train_finetune(  # noqa: PLR0917 - every preset is called alike
     history = fit(
         twin, seen, checked, config, epochs=epochs, checkpoints=checkpoints, monitor=monitor
     )
+    end, head = part_of_the_way(network, head, twin, config.share)
     return Trained(
-        model=network.joined(twin.second),
+        model=network.joined(end),
         template=template,
         central=False,
         mean=section.mean,
         scale=section.scale,
         mirror=section.mirror,
         unit_length=section.unit_length,
-        head=_served_head(twin, head),
+        head=head,
         history=history,
         config=_document(config, epochs, seen, checked),
         architecture="with_second_end",
@@ -121,11 +122,20 @@ def _face_head(head: L1Head, seen: SeenPhotos) -> L1Head:
     return L1Head(head.weights[: seen.embeddings.shape[1]], head.bias)
 
 
-def _served_head(twin: Any, head: L1Head) -> L1Head:
-    """The trained head; the weight for a commonness stays the base's."""
+def part_of_the_way(
+    network: PartedNetwork, head: L1Head, twin: Any, share: float
+) -> tuple[Any, L1Head]:
+    """End and head between the base's, at `share` 0, and the trained ones, at 1.
+
+    The head's weight for a commonness stays the base's.
+    """
+    end = copy_of(network.second)
+    pairs = zip(network.second.get_weights(), twin.second.get_weights(), strict=True)
+    end.set_weights([base + share * (trained - base) for base, trained in pairs])
     slopes = twin.slopes.numpy()
-    weights = np.concatenate([slopes, head.weights[len(slopes) :]])
-    return L1Head(weights, float(twin.bias.numpy()))
+    weights = head.weights.copy()
+    weights[: len(slopes)] += share * (slopes - weights[: len(slopes)])
+    return end, L1Head(weights, head.bias + share * (float(twin.bias.numpy()) - head.bias))
 
 
 def _document(

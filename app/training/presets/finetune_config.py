@@ -36,7 +36,11 @@ class FinetuneConfig:
         distillation_weight: How dearly it is paid to move the embedding of strangers.
         scale: Inverse temperature of the contrast.
         momentum: What a row of the bank keeps of itself.
+        share: Of the way from the base's weights to the trained ones that is gone in the end. The
+            first part of the way gains most for the owner, the last part costs strangers most
+            (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
         validation_views: Views of each validation photo, half of them degraded.
+        seed: Of all that is drawn; the job's.
     """
 
     borders: tuple[str, ...] = ("stage2_block2_out",)
@@ -58,5 +62,6 @@ class FinetuneConfig:
     distillation_weight: float = 4.0
     scale: float = 32.0
     momentum: float = 0.5
+    share: float = 0.5
     validation_views: int = 4
     seed: int = 0

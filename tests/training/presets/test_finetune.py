@@ -41,6 +41,7 @@ CONFIG = FinetuneConfig(
     rate=3e-3,
     warm_up=2,
     scale=8.0,
+    share=1.0,
     validation_views=2,
 )
 
@@ -314,6 +315,19 @@ def test_both_kinds_of_pairs_weigh_the_same() -> None:
     assert float(pair_loss(logits, same, counted)) == pytest.approx(np.log(2))
     logits[:, 2] = -50
     assert float(pair_loss(logits, same, counted)) == pytest.approx(np.log(2) / 2)
+
+
+def test_half_of_the_way_lies_in_the_middle(base: Bundle, tmp_path: Path) -> None:
+    ends = []
+    for share in (0.0, 0.5, 1.0):
+        trained, _ = run(base, tmp_path, share=share)  # the second and third are not trained anew
+        ends.append((trained.model.get_layer("second_end").get_weights(), trained.head))
+    for none, half, whole in zip(*(weights for weights, _head in ends), strict=True):
+        assert half == pytest.approx((none + whole) / 2, abs=2e-3)  # stored in half precision
+    bias = [head.bias for _weights, head in ends]
+    assert bias[0] == 5.0
+    assert bias[1] == pytest.approx((bias[0] + bias[2]) / 2)
+    assert bias[2] != bias[0]
 
 
 def test_a_network_of_two_ends_is_parted_and_joined_again() -> None:
