@@ -10,7 +10,7 @@ from app.training.networks.resnet29 import (
     resnet29,
     with_second_end,
 )
-from app.training.networks.seed import SEED_DIMENSION, SEED_INPUT, seed_network
+from app.training.networks.seed import SEED_DIMENSION, SEED_INPUT, SEED_SCALE, seed_network
 from app.training.networks.siamese import siamese
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "RESNET29_STAGES",
     "SEED_DIMENSION",
     "SEED_INPUT",
+    "SEED_SCALE",
     "compact_network",
     "load_resnet29",
     "resnet29",

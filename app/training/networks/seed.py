@@ -5,6 +5,7 @@ from typing import Any, Final
 from app.domain.training import Pooling
 
 SEED_INPUT: Final = 100
+SEED_SCALE: Final = 1 / 255
 SEED_DIMENSION: Final = 4096
 
 _WINDOWS: Final = {Pooling.PUBLISHED: 64, Pooling.SMALL: 2}
