@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from app.domain.training import Pooling
-from app.inference.litert import Network
-from app.training.export import Precision, to_tflite
 from app.training.networks import compact_network, seed_network, siamese
 from app.training.networks.seed import _halved
 
@@ -82,10 +80,3 @@ def test_training_keeps_the_heads_weights_from_falling_below_zero() -> None:
     near, far = np.zeros((2, 4)), np.ones((2, 4))
     network.train_on_batch([near, far], np.full((2, 1), 50.0))  # wants strangers to be alike
     assert (head.kernel.numpy() == 0).all()
-
-
-def test_the_compact_network_is_the_same_when_exported() -> None:
-    network = compact_network()
-    chips = np.random.default_rng(5).uniform(-1, 1, (2, 112, 112, 3)).astype(np.float32)
-    exported = Network(to_tflite(network, Precision.FLOAT32), name="compact")
-    assert exported(chips)[0] == pytest.approx(np.asarray(network(chips)), abs=1e-4)
