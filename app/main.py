@@ -13,7 +13,15 @@ from app.api.job_events import JobListeners
 from app.api.lifecycle import Lifecycle
 from app.api.middleware import install_middleware
 from app.api.openapi import complete_openapi
-from app.api.routes import enrollment, models, operations, subjects, training, verification
+from app.api.routes import (
+    enrollment,
+    models,
+    operations,
+    subjects,
+    training,
+    training_data,
+    verification,
+)
 from app.api.state import State
 from app.domain.errors import FacetwinError
 from app.domain.ports import Bundles
@@ -64,6 +72,7 @@ def create_app(
     app.include_router(subjects.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(models.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(training.router, dependencies=DOCUMENTED_KEYS)
+    app.include_router(training_data.router, dependencies=DOCUMENTED_KEYS)
     app.include_router(operations.router)
     install_error_handlers(app)
     complete_openapi(app)

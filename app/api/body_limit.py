@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import ImageTooLargeError, OverloadedError
+from app.domain.training import Role
 from app.settings import Settings
 
 FORM_OVERHEAD: Final = 64 * 1024
@@ -14,7 +15,8 @@ FORM_OVERHEAD: Final = 64 * 1024
 _PHOTOS: Final = {"/verify": 1, "/detect": 1, "/compare": 2}
 """Photos that a body may hold; elsewhere none."""
 
-_ENROLLMENT: Final = "/enroll"
+_MANY_PHOTOS: Final = frozenset({"/enroll", *(f"/data/{role.value}" for role in Role)})
+"""Where a body may hold as many photos as the settings allow."""
 
 
 class BodyLimitMiddleware:
@@ -64,7 +66,7 @@ class BodyLimitMiddleware:
             self._held -= received
 
     def _limit(self, path: str) -> int:
-        if path == _ENROLLMENT:
+        if path in _MANY_PHOTOS:
             return self._settings.max_request_bytes
         return _PHOTOS.get(path, 0) * self._settings.max_image_bytes + FORM_OVERHEAD
 

@@ -13,6 +13,7 @@ from app.domain.decisions import (
 from app.domain.entities import FacePolicy
 from app.domain.errors import InvalidRequestError
 from app.domain.subjects import DEFAULT_SUBJECT, SUBJECT_PATTERN
+from app.domain.training import Role
 from app.services.verification import VerifyOptions
 from app.settings import Settings
 
@@ -119,6 +120,40 @@ class EnrollForm(_PolicyForm):
 
     files: list[UploadFile] = Field(min_length=1, description=f"One or more photos. {_PHOTO}")
     subject: SubjectName = DEFAULT_SUBJECT
+
+
+class TrainingPhotosForm(_Form):
+    """Photos of one person for training; of others, possibly of one person each."""
+
+    files: list[UploadFile] = Field(min_length=1, description=f"One or more photos. {_PHOTO}")
+    subject: SubjectName | None = Field(
+        None, description="For `anchor` and `positive`: whom they show. Default: `default`."
+    )
+    person: SubjectName | None = Field(
+        None,
+        description="For `negative`: a name for whom they show. Without it each photo is taken for "
+        "a person of its own.",
+    )
+
+    def name(self, role: Role) -> str | None:
+        """The person's folder in that of the role; None if the photos lie in none.
+
+        Raises:
+            InvalidRequestError: If the other field was sent.
+        """
+        if role is Role.NEGATIVE:
+            if self.subject is not None:
+                raise InvalidRequestError(
+                    "Photos in negative show others: send person instead of subject, or neither.",
+                    field="subject",
+                )
+            return self.person
+        if self.person is not None:
+            raise InvalidRequestError(
+                f"Photos in {role.value} show a subject: send subject instead of person.",
+                field="person",
+            )
+        return self.subject or DEFAULT_SUBJECT
 
 
 def _or_default(value: float | None, default: float) -> float:

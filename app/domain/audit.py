@@ -34,6 +34,8 @@ class Action(StrEnum):
     TRAIN = "train"
     CANCEL_TRAINING = "cancel_training"
     RESUME_TRAINING = "resume_training"
+    ADD_TRAINING_PHOTOS = "add_training_photos"
+    DELETE_TRAINING_PHOTOS = "delete_training_photos"
     PRUNE = "prune"
     ACTIVATE_MODEL = "activate_model"
     PRUNE_MODELS = "prune_models"

@@ -11,10 +11,12 @@ from tests.api.service import Service, open_dummy_runtime
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith("FACETWIN_"):
             monkeypatch.delenv(name)
+    # Made-up requests delete photos: never those of whoever runs the tests.
+    monkeypatch.setenv("FACETWIN_DATA_DIR", str(tmp_path / "data"))
 
 
 @pytest.fixture

@@ -146,6 +146,10 @@ def _point_to_alice(service: Service, case: Case, keys: dict[str, str]) -> None:
     service.request("POST", "/enroll", files=files, data={"subject": "alice"}, **admin)
     if "subject" in case.path_parameters:
         case.path_parameters["subject"] = "alice"
+    if case.path == "/data/{role}/{name}":
+        uploaded = {"files": files, "data": {"subject": "alice"}}
+        service.request("POST", "/data/anchor", **uploaded, **admin)
+        case.path_parameters.update(role="anchor", name="alice")
     if "job_id" in case.path_parameters:
         # One that has ended: who listens to another waits.
         job_id = service.request("POST", "/train", **admin).json().get("job_id", "none")
@@ -163,7 +167,7 @@ def _part(name: str, part: Any, draw: st.DataObject, *, known: bool) -> tuple[st
         return name, (filename, content)
     if filename is not None:
         return name, (filename, draw.draw(photos, "photo"))
-    return name, (None, "alice" if name == "subject" else content)
+    return name, (None, "alice" if name in {"subject", "person"} else content)
 
 
 def _with(key: str | None) -> dict[str, str]:

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.domain.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES
 from app.domain.training import Role
+from app.domain.training_photos import has_training_suffix
 
 OWNER: Final = 0
 """Number of the owner among people; all others count from 1."""
-
-_SUFFIXES: Final = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
-"""Photos of kinds that can't be read are looked at too, so that their owner is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(place, name)
-            is_photo = path.suffix.lower() in _SUFFIXES and not name.startswith(".")
+            is_photo = has_training_suffix(name) and not name.startswith(".")
             if is_photo and path.is_file() and not path.is_symlink():
                 yield path.relative_to(folder)
 
