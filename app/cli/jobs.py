@@ -50,20 +50,12 @@ def list_jobs(
     if as_json:
         print_json(JobsOut(jobs=[job_answer(job) for job in found]))
         return
-    print_table(
-        ("job_id", "state", "preset", "subject", "created (UTC)", "model"),
-        [
-            (
-                job.job_id,
-                _state(job),
-                job.options.preset.value,
-                job.options.subject,
-                job.created_at[:16].replace("T", " "),
-                (job.outcome and job.outcome.version) or job.options.version or "",
-            )
-            for job in found
-        ],
-    )
+    # Not a table, which would cut the ids on a narrow terminal.
+    for job in found:
+        created = job.created_at[:16].replace("T", " ")
+        options = f"{job.options.preset.value} of {job.options.subject}"
+        model = (job.outcome and job.outcome.version) or job.options.version or ""
+        print_line(escape(f"{job.job_id}  {created}  {_state(job)}  {options}  {model}".rstrip()))
 
 
 @jobs.command("show")
