@@ -10,6 +10,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event, Lock, Thread, get_native_id
 from time import monotonic
@@ -282,5 +283,7 @@ class Serving:
 def _give_way() -> None:
     """Let this thread compute only when requests leave time for it."""
     if sys.platform == "linux":
-        # On Linux a priority is of a thread, not of the whole process.
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
+        # On Linux a priority is of a thread, not of the whole process. Where the whole process has
+        # a lower one already, this would raise it, which is refused.
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
