@@ -7,6 +7,7 @@ import ctypes
 import errno
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -86,7 +87,8 @@ def run(
 def _dwell(script: Script, step: int, data_dir: Path, monitor: Monitor) -> None:
     time.sleep(script.pause)
     if step == script.hold:
-        # A library that is not called through CDLL keeps the lock.
+        # A library that is not called through CDLL keeps the lock; most don't return for a signal.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         ctypes.PyDLL(None).sleep(FOREVER)
     while step == script.gate and not (data_dir / "gate").exists():
         monitor.progress(step, script.steps, what="steps", epoch=1, loss=1 / step)
