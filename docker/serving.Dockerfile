@@ -39,7 +39,8 @@ COPY model model
 # One bundle: the one that `active` names.
 RUN bundle=$(cat model/active) \
     && test -f "model/${bundle}/manifest.json" \
-    && mkdir /opt/facetwin/model \
+    && mkdir /opt/facetwin/model /skeleton \
+    && mkdir -m 0770 /skeleton/facetwin \
     && cp -r model/active "model/${bundle}" /opt/facetwin/model/ \
     && rm -f "/opt/facetwin/model/${bundle}/${LEFT_OUT}"
 COPY docker/healthcheck.py /opt/facetwin/
@@ -56,7 +57,7 @@ COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=application /opt/facetwin /opt/facetwin
 # Whichever user a container is given may write to a new volume: unless it is given a group too, its
 # group is 0.
-RUN install -d -o 10001 -g 0 -m 0770 /var/lib/facetwin
+COPY --from=application --chown=10001:0 /skeleton/ /var/lib/
 ENV PATH=/opt/facetwin/application/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/facetwin/application \
     PYTHONPYCACHEPREFIX=/opt/facetwin/bytecode \
