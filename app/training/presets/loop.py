@@ -98,7 +98,7 @@ def fit(plan: Plan, checkpoints: Checkpoints, monitor: Monitor) -> tuple[EpochRe
         Every epoch.
 
     Raises:
-        TrainingDataError: If the loss of a whole epoch is no number.
+        TrainingDataError: If a whole epoch's loss, or a weight after it, is no number.
         JobStoppedError: If the monitor asks for it.
     """
     plan.model.optimizer.build(plan.model.trainable_variables)
@@ -150,10 +150,12 @@ def _train_step(model: Any, x: Any, y: Any) -> float:
 def _finish_epoch(plan: Plan, standing: _Standing) -> None:
     epoch = len(standing.history) + 1
     total, count = standing.losses
-    if not count:
-        raise TrainingDataError(f"The training ran away: the loss of epoch {epoch} is no number.")
+    if not count or not _is_sound(plan.model):
+        raise _ran_away(epoch)
     started = perf_counter()
     found = plan.validate()
+    if found and not np.isfinite(found.loss):
+        raise _ran_away(epoch)
     standing.history.append(
         EpochRecord(
             epoch=epoch,
@@ -169,6 +171,16 @@ def _finish_epoch(plan: Plan, standing: _Standing) -> None:
         standing.best_epoch = epoch
         standing.best_rank = found.rank if found else standing.best_rank
     standing.losses, standing.seconds = (0.0, 0), 0.0
+
+
+def _is_sound(model: Any) -> bool:
+    return all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)
+
+
+def _ran_away(epoch: int) -> TrainingDataError:
+    return TrainingDataError(
+        f"The training ran away: after epoch {epoch} the network gives no numbers any more."
+    )
 
 
 def _save(plan: Plan, standing: _Standing, checkpoints: Checkpoints) -> None:

@@ -148,3 +148,18 @@ def test_a_training_that_ran_away_is_no_result(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingDataError, match="ran away"):
         fit(plan(line(), batches=nowhere), Checkpoints(tmp_path), Listener())
+
+
+def test_weights_that_are_no_numbers_are_no_result(tmp_path: Path) -> None:
+    def last_one_missing(steps: range) -> Iterator[tuple[Any, Any]]:
+        for step, (x, y) in zip(steps, batches(steps), strict=True):
+            yield x, y * np.nan if step == STEPS - 1 else y
+
+    with pytest.raises(TrainingDataError, match="ran away"):
+        fit(plan(line(), batches=last_one_missing), Checkpoints(tmp_path), Listener())
+    assert Checkpoints(tmp_path).latest() is None
+
+
+def test_a_validation_that_is_no_number_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match="ran away"):
+        fit(plan(line(), validate=ranked(np.nan)), Checkpoints(tmp_path), Listener())
