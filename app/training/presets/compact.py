@@ -4,7 +4,7 @@ It starts from no weights of anybody, so all that it knows of faces are the phot
 thousands of people, and a GPU, are what it is made for. On few people it learns to tell these.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from app.training.data.split import Split
 from app.training.datasets import Side
 from app.training.head import HeadTraining, train_head
 from app.training.networks import COMPACT_INPUT, compact_network
-from app.training.presets.backend import precision, prepare
+from app.training.presets.backend import MIXED, precision, prepare
 from app.training.presets.batches import Faces
 from app.training.presets.checkpoint import Checkpoints
 from app.training.presets.compact_photos import MEAN, SCALE, Augmentation, ClassBatches, Indices
@@ -33,6 +33,9 @@ from app.training.presets.verification import RATES, VerifiedPeople
 
 VALIDATION: Final = f"true accept rate of unseen people, mean over FMR {RATES}"
 
+FACES_BYTES: Final = 256 * 1024**2
+"""Faces that are kept in memory; a batch takes so long that decoding others costs nothing."""
+
 _AUGMENTATION: Final = Augmentation(Jitter((0.92, 1.08), 4.0, 8.0), degraded=0.2)
 
 
@@ -43,10 +46,14 @@ class CompactConfig:
     Attributes:
         epochs: At most.
         batch: Photos.
-        rate: Largest step size, of gradient descent with momentum.
+        cpu_batch: Photos at most without a GPU: each takes 55 MB of memory in a step, of the 3 GB
+            that a job has.
+        rate: Largest step size, of gradient descent with momentum; for smaller batches on a CPU it
+            is smaller alike.
         momentum: Of the descent.
         warm_up: Epochs in which the step size rises; then it falls to zero along a cosine.
-        decay: L2, of all weights but slopes, offsets and normalisations.
+        decay: Share of all weights but slopes, offsets and normalisations that a step takes off,
+            times its size; the momentum does not add to it.
         margin: Between people.
         augmentation: Of each crop.
         patience: Epochs without a better one that end the training.
@@ -55,6 +62,7 @@ class CompactConfig:
 
     epochs: int = 60
     batch: int = 128
+    cpu_batch: int = 32
     rate: float = 0.1
     momentum: float = 0.9
     warm_up: int = 2
@@ -92,9 +100,10 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
         TrainingDataError: If fewer than two people have two photos, or training ran away.
         JobStoppedError: If the monitor asks for it.
     """
-    config = config or CompactConfig()
+    policy = prepare(options.seed, threads)
+    config = fitting(config or CompactConfig(), policy)
     template = arcface_crop(base.manifest.alignment.template(), COMPACT_INPUT)
-    faces = Faces(lambda row: dataset.faces(row, template, MARGIN))
+    faces = Faces(lambda row: dataset.faces(row, template, MARGIN), FACES_BYTES)
     batches = ClassBatches(
         dataset,
         split.rows(Side.TRAIN),
@@ -103,7 +112,6 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
         batch=config.batch,
         seed=options.seed,
     )
-    policy = prepare(options.seed, threads)
     described = _described(config, options, policy, batches)
     with precision(policy):
         network = compact_network()
@@ -115,7 +123,7 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
         steps=batches.steps,
         epochs=described["epochs"],
         validate=lambda: people.validate(network, monitor),
-        identity=training_identity(dataset, split, described),
+        identity=training_identity(dataset, split, base, described),
         patience=config.patience if people.has_both_kinds else None,
     )
     history = fit(plan, checkpoints, monitor)
@@ -137,6 +145,22 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
         config=described,
         architecture=compact_network.__name__,
     )
+
+
+def fitting(config: CompactConfig, policy: str) -> CompactConfig:
+    """The hyper-parameters for this machine.
+
+    Steps shrink with the batch (Goyal et al., "Accurate, large minibatch SGD", 2017), so that as
+    many photos move the weights as far.
+
+    Args:
+        config: For a GPU.
+        policy: Precision; in full precision there is none.
+    """
+    if policy == MIXED:
+        return config
+    batch = min(config.batch, config.cpu_batch)
+    return replace(config, batch=batch, rate=config.rate * batch / config.batch)
 
 
 def fitted_head(embeddings: Floats, people: Indices, *, steps: int, seed: int) -> L1Head:

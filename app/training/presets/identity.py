@@ -4,16 +4,18 @@ import hashlib
 import json
 from typing import Any
 
+from app.inference.bundle import Bundle
 from app.training.data.dataset import Dataset
 from app.training.data.split import Split
 
 
-def training_identity(dataset: Dataset, split: Split, config: dict[str, Any]) -> str:
-    """A hash of all that a training depends on: photos, people, roles, sides, hyper-parameters.
+def training_identity(dataset: Dataset, split: Split, base: Bundle, config: dict[str, Any]) -> str:
+    """A hash of all that a training depends on: photos, sides, active bundle, hyper-parameters.
 
     Args:
         dataset: The photos.
         split: Their sides.
+        base: Its embeddings and its template.
         config: Every hyper-parameter, as JSON.
     """
     photos = [
@@ -27,5 +29,6 @@ def training_identity(dataset: Dataset, split: Split, config: dict[str, Any]) ->
             strict=True,
         )
     ]
-    document = json.dumps({"photos": photos, "config": config}, sort_keys=True)
+    parts = {"photos": photos, "base": base.manifest.fingerprint, "config": config}
+    document = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()

@@ -113,7 +113,7 @@ def train_seed(  # noqa: PLR0917 - every preset is called alike
         steps=batches.steps,
         epochs=described["epochs"],
         validate=lambda: pairs.validate(network, _head(model), monitor),
-        identity=training_identity(dataset, split, described),
+        identity=training_identity(dataset, split, base, described),
     )
     history = fit(plan, checkpoints, monitor)
     served = seed_network(options.pooling)

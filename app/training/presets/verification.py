@@ -18,6 +18,9 @@ RATES: Final = (1e-3, 1e-2)
 on few people."""
 
 _MOST: Final = 1000
+_MOST_EACH: Final = 20
+"""Photos that are compared, and of one person: all with all, which are half a million pairs."""
+
 _CHUNK: Final = 32
 _CONTRAST_SCALE: Final = 16.0
 
@@ -33,8 +36,7 @@ class VerifiedPeople:
 
     def __init__(self, dataset: Dataset, rows: Indices, crop: Callable[[int], Pixels]) -> None:
         self._crop = crop
-        kept = _one_of_each_group(dataset, rows)
-        self.rows = kept[:: -(-len(kept) // _MOST)] if len(kept) > _MOST else kept
+        self.rows = _of_whole_people(dataset.people, _one_of_each_group(dataset, rows), _MOST)
         """Photos that are compared: no two of one burst."""
         self.people = dataset.people[self.rows]
         """Whose they are."""
@@ -82,3 +84,17 @@ class VerifiedPeople:
 def _one_of_each_group(dataset: Dataset, rows: Indices) -> Indices:
     first: Indices = rows[np.sort(np.unique(dataset.groups[rows], return_index=True)[1])]
     return first
+
+
+def _of_whole_people(people: Indices, rows: Indices, most: int) -> Indices:
+    """About `most` of the rows: people with all their photos, so that there are genuine pairs."""
+    if len(rows) <= most:
+        return rows
+    numbers = np.unique(people[rows])
+    kept: list[Indices] = []
+    for number in np.random.default_rng(len(rows)).permutation(numbers):
+        kept.append(rows[people[rows] == number][:_MOST_EACH])
+        if sum(map(len, kept)) >= most:
+            break
+    chosen: Indices = np.sort(np.concatenate(kept))
+    return chosen

@@ -16,10 +16,10 @@ from app.training.data.photos import OWNER
 from app.training.datasets import Side
 from app.training.export import Precision, to_tflite
 from app.training.presets import compact
-from app.training.presets.backend import MIXED, precision
+from app.training.presets.backend import FULL, MIXED, precision
 from app.training.presets.batches import Faces, numpy_batches
 from app.training.presets.checkpoint import Checkpoints
-from app.training.presets.compact import CompactConfig, fitted_head, train_compact
+from app.training.presets.compact import CompactConfig, fitted_head, fitting, train_compact
 from app.training.presets.compact_photos import ClassBatches
 from app.training.presets.margin_model import Margin, margin_model
 from app.training.presets.trained import Trained
@@ -214,6 +214,25 @@ def test_a_head_without_pairs_of_both_kinds_weighs_all_numbers_alike(people: lis
     embeddings = np.eye(4, dtype=np.float32)[: len(people)]
     head = fitted_head(embeddings, np.array(people, np.intp), steps=5, seed=1)
     assert head.weights.tolist() == [1, 1, 1, 1]
+
+
+def test_without_a_gpu_batches_and_steps_are_smaller_alike() -> None:
+    config = CompactConfig(batch=128, cpu_batch=32, rate=0.1)
+    found = fitting(config, FULL)
+    assert found.batch == 32
+    assert found.rate == pytest.approx(0.025)
+    assert fitting(config, MIXED) == config
+    assert fitting(QUICK, FULL) == QUICK
+
+
+def test_of_very_many_people_some_are_verified_with_all_their_photos() -> None:
+    data = dataset(owners=40, others=600, each=2)
+    people = VerifiedPeople(data, np.arange(len(data)), lambda row: data.central(row, 112))
+    assert 1000 <= len(people.rows) < 1020
+    assert len(set(people.rows.tolist())) == len(people.rows)
+    counts = dict(zip(*np.unique(people.people, return_counts=True), strict=True))
+    assert set(counts.values()) - {counts.get(OWNER)} == {2}
+    assert counts.get(OWNER, 20) == 20
 
 
 def test_in_half_precision_the_loss_is_scaled_and_weights_stay_whole() -> None:
