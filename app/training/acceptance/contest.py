@@ -231,31 +231,3 @@ def is_backed(plan: TrialPlan, sample: Sample, scores: Floats, fmr: float) -> bo
 def distinct(first: Indices, second: Indices) -> int:
     """How many different pairs of numbers there are."""
     return len(np.unique(first * (int(second.max(initial=0)) + 1) + second))
-
-
-def fnmr_rounds(found: Comparisons, fmr: float, weights: Counts) -> Rates:
-    """FNMR at the threshold that the impostors set at `fmr`, in each round of a bootstrap.
-
-    The same as `resampled` gives, but for many rounds at once.
-
-    Returns:
-        Shape (rounds,); not a number where a round drew no genuine or no impostor comparison.
-    """
-    by_score, by_genuine = np.argsort(-found.impostor), np.argsort(found.genuine)
-    impostor, genuine = found.impostor[by_score], found.genuine[by_genuine]
-    rates = np.full(len(weights), np.nan)
-    if not len(impostor) or not len(genuine):
-        return rates
-    step = max(4_000_000 // (len(impostor) + len(genuine)), 1)
-    for start in range(0, len(weights), step):
-        own, strangers = found.weigh(weights[start : start + step])
-        matched = np.cumsum(strangers[:, by_score], axis=1)
-        missed = np.cumsum(own[:, by_genuine], axis=1)
-        barred = matched > matched[:, -1:] * (fmr * (1 + 1e-9))
-        edge = np.nextafter(impostor[barred.argmax(axis=1)], np.float32(np.inf))
-        edge = np.where(barred.any(axis=1), edge, impostor[-1])
-        below = np.searchsorted(genuine, edge, side="left")
-        lost = np.where(below > 0, missed[np.arange(len(own)), below - 1], 0.0)
-        complete = (missed[:, -1] > 0) & (matched[:, -1] > 0)
-        rates[start : start + step][complete] = lost[complete] / missed[complete, -1]
-    return rates

@@ -9,9 +9,9 @@ from app.training.acceptance.contest import Contest
 from app.training.acceptance.paired import (
     ROUNDS,
     PairedResult,
+    backed_target,
     compare_at,
     resamples_photos,
-    strictest_backed,
 )
 from app.training.acceptance.words import count, percent, points, price
 from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
@@ -38,6 +38,7 @@ class GateResult(BaseModel):
         units: How many.
         impostors: Other people who were tried.
         trials: Genuine trials.
+        pairs: See `PairedResult`.
         sentence: All this for people.
     """
 
@@ -55,6 +56,7 @@ class GateResult(BaseModel):
     units: int
     impostors: int
     trials: int
+    pairs: int
     sentence: str
 
 
@@ -79,11 +81,11 @@ def judge(
     if references < 1:
         return _open(contest, max_fmr, 0, "There are too few photos on the test side to judge by.")
     plan = contest.plan(references, seed=seed)
-    fmr = strictest_backed(contest, plan, max_fmr)
-    if fmr is None:
+    target = backed_target(contest, plan, max_fmr, seed=seed)
+    if target is None:
         return _open(contest, max_fmr, references, _TOO_FEW_PEOPLE)
     given = resamples_photos(contest, plan)
-    found = compare_at(contest, plan, fmr, given=given, seed=seed, rounds=rounds)
+    found = compare_at(contest, plan, target, given=given, seed=seed, rounds=rounds)
     judgement = Judgement.INDISTINGUISHABLE
     if found.lower:
         judgement = Judgement.BETTER
@@ -92,7 +94,7 @@ def judge(
     return GateResult(
         judgement=judgement,
         asked_fmr=max_fmr,
-        target_fmr=fmr,
+        target_fmr=target.fmr,
         references=references,
         candidate=found.candidate,
         active=found.active,
@@ -102,6 +104,7 @@ def judge(
         units=found.units,
         impostors=found.people,
         trials=found.trials,
+        pairs=found.pairs,
         sentence=_sentence(judgement, found, references, max_fmr, given=given),
     )
 
@@ -127,6 +130,7 @@ def _open(contest: Contest, max_fmr: float, references: int, why: str) -> GateRe
         units=0,
         impostors=len(set(contest.sample.people[contest.sample.strangers].tolist())),
         trials=0,
+        pairs=0,
         sentence=f"The bundles can't be told apart. {why}",
     )
 
@@ -149,6 +153,11 @@ def _sentence(
         f"{points(found.difference)}, from {count(found.trials, 'trial')} in {found.units} {units} "
         f"and {found.people} other people."
     )
+    if found.pairs:
+        told += (
+            f" The thresholds are no laxer than {count(found.pairs, 'pair')} of other people set "
+            "them."
+        )
     if found.fmr > max_fmr:
         told += (
             f" At FACETWIN_MAX_FMR={max_fmr:g} these people give too few false matches to compare "

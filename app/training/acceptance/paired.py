@@ -8,12 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from app.training.acceptance.contest import (
-    Contest,
-    comparisons,
-    fnmr_rounds,
-    is_backed,
-)
+from app.training.acceptance.contest import Contest, comparisons, is_backed
+from app.training.acceptance.crowd import Crowd, crowd_of, crowd_pairs
+from app.training.acceptance.rounds import fnmr_rounds
 from app.training.acceptance.trials import TrialPlan
 from app.training.calibrate import TARGETS
 from app.training.evaluation.curves import Comparisons, Rates, error_curve
@@ -42,6 +39,8 @@ class PairedResult:
         units: Groups of photos, or people, that were resampled.
         people: Impostor people.
         trials: Genuine trials.
+        pairs: Pairs of other people that backed the thresholds; 0 where the impostors of the trials
+            did so alone.
     """
 
     fmr: float
@@ -52,6 +51,7 @@ class PairedResult:
     units: int
     people: int
     trials: int
+    pairs: int
 
     @property
     def lower(self) -> bool:
@@ -64,17 +64,69 @@ class PairedResult:
         return self.difference.low > 0 and self.chance <= LEVEL
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """At which FMR two bundles can be compared.
+
+    Attributes:
+        fmr: The FMR.
+        crowds: Of the new bundle and of the active one, where it takes other people's trials
+            against one another to back it; None where the trials' own impostors do.
+    """
+
+    fmr: float
+    crowds: tuple[Crowd, Crowd] | None = None
+
+
 def strictest_backed(contest: Contest, plan: TrialPlan, max_fmr: float) -> float | None:
-    """`max_fmr`, or the strictest laxer target, that has enough false matches for both bundles."""
+    """`max_fmr`, or the strictest laxer target, that the trials' own impostors support."""
     scores = contest.scores(plan)
-    for fmr in (max_fmr, *sorted(target for target in TARGETS if target > max_fmr)):
+    for fmr in _targets(max_fmr):
         if all(is_backed(plan, contest.sample, each, fmr) for each in scores):
             return fmr
     return None
 
 
+def backed_target(contest: Contest, plan: TrialPlan, max_fmr: float, *, seed: int) -> Target | None:
+    """`max_fmr`, or the strictest laxer target, that has enough false matches for both bundles.
+
+    Against one owner there are as many impostor photos as the test side has, and few of them
+    match. What they can't support, the pairs of strangers may, of whom there are many more: the
+    threshold is then the stricter of the two, as in the calibration.
+    """
+    scores = contest.scores(plan)
+    crowds = _crowds(contest, plan, seed=seed)
+    for fmr in _targets(max_fmr):
+        if all(is_backed(plan, contest.sample, each, fmr) for each in scores):
+            return Target(fmr)
+        if crowds and all(crowd.backs(fmr) for crowd in crowds):
+            return Target(fmr, crowds)
+    return None
+
+
+def _targets(max_fmr: float) -> Sequence[float]:
+    return (max_fmr, *sorted(target for target in TARGETS if target > max_fmr))
+
+
+def _crowds(contest: Contest, plan: TrialPlan, *, seed: int) -> tuple[Crowd, Crowd] | None:
+    """Pairs of the strangers who were tried; None where the bundle has no owner."""
+    if contest.sample.owner is None:
+        return None
+    impostor = ~plan.genuine(contest.sample)
+    people = np.unique(contest.sample.people[plan.probes[impostor]])
+    groups = len(np.unique(contest.sample.groups[contest.sample.people == contest.sample.owner]))
+    pairs = crowd_pairs(contest, people, groups, seed=seed)
+    return crowd_of(contest.candidate, pairs), crowd_of(contest.active, pairs)
+
+
 def compare_at(
-    contest: Contest, plan: TrialPlan, fmr: float, *, given: bool, seed: int, rounds: int = ROUNDS
+    contest: Contest,
+    plan: TrialPlan,
+    target: Target,
+    *,
+    given: bool,
+    seed: int,
+    rounds: int = ROUNDS,
 ) -> PairedResult:
     """Paired bootstrap over the same draws of photos and people for both bundles.
 
@@ -86,7 +138,7 @@ def compare_at(
     Args:
         contest: The bundles.
         plan: Trials, at least one genuine and one impostor among them.
-        fmr: That each bundle's own threshold is set at.
+        target: What each bundle's own threshold is set at.
         given: See `comparisons`.
         seed: Of bootstrap and flips.
         rounds: Of the bootstrap.
@@ -95,13 +147,15 @@ def compare_at(
         comparisons(plan, contest.sample, scores, given=given) for scores in contest.scores(plan)
     ]
     weights = found[0].weights(rounds, seed)
-    drawn = [fnmr_rounds(each, fmr, weights) for each in found]
-    errors = [_errors(each, fmr) for each in found]
+    crowds: Sequence[Crowd | None] = target.crowds or (None, None)
+    both = list(zip(found, crowds, strict=True))
+    drawn = [fnmr_rounds(each, target.fmr, weights, crowd) for each, crowd in both]
+    errors = [_errors(each, target.fmr, crowd) for each, crowd in both]
     rates = [float(each.mean()) for each in errors]
     units = len(np.unique(found[0].owners))
     change = np.bincount(found[0].owners, errors[0] - errors[1]).astype(np.float64)
     return PairedResult(
-        fmr=fmr,
+        fmr=target.fmr,
         candidate=_interval(rates[0], drawn[0], units),
         active=_interval(rates[1], drawn[1], units),
         difference=_difference(rates[0] - rates[1], drawn[0] - drawn[1], units),
@@ -109,6 +163,7 @@ def compare_at(
         units=units,
         people=len(np.unique(found[0].second)),
         trials=len(errors[0]),
+        pairs=len(target.crowds[0].scores) if target.crowds else 0,
     )
 
 
@@ -135,8 +190,10 @@ def flip_chance(change: Rates, *, seed: int) -> float:
     return float((reached + 1) / (FLIPS + 1))
 
 
-def _errors(found: Comparisons, fmr: float) -> Rates:
+def _errors(found: Comparisons, fmr: float, crowd: Crowd | None) -> Rates:
     threshold = error_curve(found).thresholds_at(fmr)
+    if crowd:
+        threshold = np.maximum(threshold, np.float32(crowd.threshold(fmr)))
     return np.asarray(found.genuine < threshold, np.float64)
 
 

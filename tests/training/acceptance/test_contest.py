@@ -7,9 +7,9 @@ from app.training.acceptance.contest import (
     Contest,
     GivenSubjects,
     comparisons,
-    fnmr_rounds,
     is_backed,
 )
+from app.training.acceptance.rounds import fnmr_rounds
 from app.training.acceptance.trials import drawn_plan
 from app.training.evaluation.curves import Comparisons, error_curve, resampled
 from app.training.metrics import bootstrap_weights

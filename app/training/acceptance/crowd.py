@@ -1,0 +1,77 @@
+"""Other people against one another: they back thresholds that the owner's impostors can't."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from app.domain.entities import Floats
+from app.training.acceptance.contest import Contender, Contest
+from app.training.acceptance.sample import Indices
+from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
+from app.training.evaluation.curves import Rates
+from app.training.evaluation.intervals import distinct_pairs
+from app.training.metrics import Counts, threshold_at_fmr
+
+MOST_PAIRS: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Pairs of photos of two strangers, the most alike first.
+
+    Attributes:
+        scores: Shape (n,), falling.
+        first: Person of one photo, as rows of a bootstrap's weights number them, shape (n,).
+        second: Person of the other, shape (n,).
+    """
+
+    scores: Floats
+    first: Indices
+    second: Indices
+
+    def threshold(self, fmr: float) -> float:
+        """At which at most so large a share of the pairs match."""
+        return threshold_at_fmr(self.scores, fmr)
+
+    def backs(self, fmr: float) -> bool:
+        """Whether enough pairs of enough people stand behind the threshold at `fmr`."""
+        if not len(self.scores):
+            return False
+        matched = int(np.count_nonzero(self.scores >= np.float32(self.threshold(fmr))))
+        first, second = self.first[:matched], self.second[:matched]
+        return matched >= MIN_FALSE_MATCHES and distinct_pairs(first, second) >= MIN_IDENTITY_PAIRS
+
+    def weigh(self, drawn: Counts) -> Rates:
+        """How often each pair is there in rounds of a bootstrap over people, (rounds, n)."""
+        return np.asarray(drawn[..., self.first] * drawn[..., self.second])
+
+
+def crowd_pairs(contest: Contest, people: Indices, offset: int, *, seed: int) -> Indices:
+    """Rows of two photos each, and the numbers of their people: shape (4, pairs).
+
+    Args:
+        contest: On the test side.
+        people: Who counts, ascending.
+        offset: Number of the first of them.
+        seed: Of the pairs that are drawn where there are more than `MOST_PAIRS`.
+    """
+    kept = contest.usable & contest.sample.strangers & np.isin(contest.sample.people, people)
+    rows = np.flatnonzero(kept)
+    first, second = np.triu_indices(len(rows), k=1)
+    if len(first) > MOST_PAIRS:
+        drawn = np.random.default_rng(seed).choice(len(first), MOST_PAIRS, replace=False)
+        first, second = first[np.sort(drawn)], second[np.sort(drawn)]
+    first, second = rows[first], rows[second]
+    numbers = np.searchsorted(people, contest.sample.people) + offset
+    apart = numbers[first] != numbers[second]
+    first, second = first[apart], second[apart]
+    return np.stack([first, second, numbers[first], numbers[second]]).astype(np.intp)
+
+
+def crowd_of(contender: Contender, pairs: Indices) -> Crowd:
+    """The pairs as a bundle scores them: one photo against a gallery of one."""
+    first, second = (contender.photos.embeddings[rows] for rows in pairs[:2])
+    scores = contender.decider.pairwise(first, second)
+    order = np.argsort(-scores)
+    return Crowd(scores[order], pairs[2][order], pairs[3][order])
