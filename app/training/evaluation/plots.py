@@ -62,7 +62,7 @@ class PlotFolder:
             label: rate_curve(comparisons, rounds=ROUNDS, seed=seed)
             for label, comparisons in sets.items()
         }
-        with _style():
+        with plot_style():
             figures = {"roc.svg": roc_figure(curves), "det.svg": det_figure(curves)}
             return [self._save(figure, name) for name, figure in figures.items()]
 
@@ -137,7 +137,7 @@ def _axes(title: str, ordinate: str) -> tuple["Figure", "Axes"]:
 
 
 @contextmanager
-def _style() -> Iterator[Any]:
+def plot_style() -> Iterator[Any]:
     """Matplotlib's own defaults, whatever the user's matplotlibrc says, and ours over them."""
     import matplotlib as mpl
 
