@@ -23,6 +23,9 @@ TEST_SHARE: Final = 25
 VALIDATION_SHARE: Final = 15
 """Percent of the owner's unusable photos that each side gets, as of the usable ones."""
 
+MOST_LEARNED: Final = 100
+"""Photos of the owner from the training side, at most: they are references only."""
+
 _NO_PHOTO: Final = frozenset(
     error.code for error in (InvalidImageError, ImageTooLargeError, UnsupportedMediaTypeError)
 )
@@ -30,14 +33,15 @@ _NO_PHOTO: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Photos of the sides validation and test.
+    """Photos of the sides validation and test, and some of the owner's from the training side.
 
     Attributes:
         images: The n photos, as `embed_all` takes them.
         rows: Row of each in the dataset, -1 where it is not in there; shape (n,).
         people: Number of the person on each photo, from 0 without gaps, shape (n,).
         groups: Photos that are too alike to be judged apart share a number; shape (n,).
-        tested: Whether each photo is on the test side, shape (n,).
+        tested: Whether each photo is on the test side, shape (n,). Photos of the owner that are not
+            are references at most, never probes.
         owner: The person that the bundle is trained for; None if it is for everybody.
     """
 
@@ -49,8 +53,15 @@ class Sample:
     owner: int | None
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, failed: Iterable[Examined] = ()) -> "Sample":
-        """What `split` kept from training.
+    def of(
+        cls,
+        dataset: Dataset,
+        split: Split,
+        failed: Iterable[Examined] = (),
+        *,
+        everybody: bool = False,
+    ) -> "Sample":
+        """What `split` kept from training, and references for galleries larger than that allows.
 
         Args:
             dataset: Distinct, usable photos.
@@ -58,10 +69,16 @@ class Sample:
             failed: All photos that were examined. Those of the owner that show no face or an
                 inconclusive one are tried too, so that the rates count them: their content decides
                 the side, in the shares of the split.
+            everybody: Whether the bundle is for everybody: then the owner, of whom some photos were
+                trained on, is left out.
         """
         sides = np.array([side.value for side in split.sides])
+        learned = np.flatnonzero((sides == Side.TRAIN.value) & (dataset.people == OWNER))
         rows = np.flatnonzero(sides != Side.TRAIN.value)
-        lost = list(_failures(failed))
+        rows = np.concatenate([rows, learned[:MOST_LEARNED]])
+        if everybody:
+            rows = rows[dataset.people[rows] != OWNER]
+        lost = [] if everybody else list(_failures(failed))
         groups = np.concatenate(
             [dataset.groups[rows], int(dataset.groups.max(initial=-1)) + 1 + np.arange(len(lost))]
         )
