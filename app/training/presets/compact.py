@@ -46,7 +46,7 @@ class CompactConfig:
     Attributes:
         epochs: At most.
         batch: Photos.
-        cpu_batch: Photos at most without a GPU: each takes 55 MB of memory in a step, of the 3 GB
+        cpu_batch: Photos at most without a GPU: each takes 50 MB of memory in a step, of the 3 GB
             that a job has.
         rate: Largest step size, of gradient descent with momentum; for smaller batches on a CPU it
             is smaller alike.
@@ -62,7 +62,7 @@ class CompactConfig:
 
     epochs: int = 60
     batch: int = 128
-    cpu_batch: int = 32
+    cpu_batch: int = 24
     rate: float = 0.1
     momentum: float = 0.9
     warm_up: int = 2
