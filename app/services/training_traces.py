@@ -1,55 +1,48 @@
-"""What training keeps of a person outside the gallery, and its erasure.
+"""Erases what training keeps of a person outside the gallery.
 
-Kept are: photos that were uploaded for training, in folders of the person's name; the cache of
-crops; files of jobs (checkpoints, split, reports with faces); the split beside each bundle. A
-split names photos by their sha256 alone, which is enough to find whatever was made of them.
-
-Everything here goes before the person's rows do: who meets an error in between asks again, and
-still finds the person there.
+It happens in three steps. What is to go is found and noted in the database; then the files go; then
+the caller's transaction, the one that logs the erasure, deletes the rows and the note. After a
+crash in between, whoever asks again goes on with the note's help, also if the photos, and with them
+their hashes, are gone already.
 """
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
+from sqlalchemy import Connection
+
+from app.domain.audit import Action
+from app.domain.clock import utc_now
 from app.domain.errors import JobConflictError
-from app.domain.training import Role
+from app.services.training_search import (
+    SPLIT,
+    TrainingFound,
+    TrainingPlaces,
+    files_in,
+    read_json,
+    search,
+)
+from app.storage.audit_rows import AuditRows
 from app.storage.database import Database
-from app.storage.job_erasure import alive_jobs, jobs_about, remove_jobs
+from app.storage.files import sync_folder
+from app.storage.job_erasure import (
+    PendingErasure,
+    alive_job_about,
+    clear_pending_erasure,
+    job_started_since,
+    jobs_about,
+    jobs_mentioning,
+    pending_erasure,
+    put_pending_erasure,
+    remove_jobs,
+    running_job,
+    silence_jobs,
+)
 from app.storage.layout import file_errors
-
-SPLIT: Final = "split.json"
-_CALIBRATION: Final = "calibration.json"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlaces:
-    """Where training keeps what it keeps.
-
-    Attributes:
-        data_dir: Holds anchor/, positive/ and negative/.
-        training_dir: Holds jobs/ and crops/.
-        model_dir: Holds the bundles.
-    """
-
-    data_dir: Path
-    training_dir: Path
-    model_dir: Path
-
-    @property
-    def crops_dir(self) -> Path:
-        """The cache of crops."""
-        return self.training_dir / "crops"
-
-    @property
-    def jobs_dir(self) -> Path:
-        """A folder for each job."""
-        return self.training_dir / "jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,121 +59,146 @@ class TrainingRemoved:
 
 
 class TrainingTraces:
-    """Finds and erases what training keeps of a person."""
+    """Finds and erases what training keeps of a person.
+
+    Args:
+        database: Migrated.
+        places: Where files are kept.
+    """
 
     def __init__(self, database: Database, places: TrainingPlaces) -> None:
         self._database = database
         self._places = places
 
-    def erase(self, key: str, hashes: Collection[str] = ()) -> TrainingRemoved:
-        """Erase all of it; asking again finds nothing more.
+    def erase(
+        self, key: str, pseudonym: str, hashes: Collection[str] = (), *, is_enrolled: bool
+    ) -> None:
+        """Delete the files; `finish` must follow. Asking again is safe.
 
         Args:
             key: Of the subject.
+            pseudonym: What the audit log calls the person.
             hashes: sha256 of the person's references, as stored and as sent.
+            is_enrolled: Whether the gallery knows the person.
 
         Raises:
-            JobConflictError: If a training job waits or runs: it could write anew what is erased.
+            JobConflictError: If a training job runs, or waits and is about the person: it could
+                write anew what is erased.
             StorageError: If something can't be deleted.
         """
-        own = [folder for role in Role for folder in self._data_folders(role, key)]
-        known = frozenset(hashes) | {_sha256(f) for folder in own for f in _files(folder)}
         with self._database.read_apart() as connection:
-            about = jobs_about(connection, key)
-            alive = alive_jobs(connection)
-        touched = {*about, *self._jobs_with(known)}
-        if alive and (own or touched or self._places.crops_dir.exists()):
-            raise JobConflictError(
-                f"The training job {alive[0]} may hold photos of this person. Cancel it first: "
-                f"facetwin jobs cancel {alive[0]}",
-                job_id=alive[0],
-            )
-        models = self._models(key, known)
+            earlier = pending_erasure(connection, pseudonym)
+        known = frozenset(hashes) | (earlier.hashes if earlier else frozenset())
+        with file_errors("What training keeps of this person can't be read"):
+            found = search(self._places, key, known)
+        with self._database.read_apart() as connection:
+            is_something = found.is_something or bool(self._jobs(connection, key, found))
+        if not (is_something or earlier or (is_enrolled and found.models)):
+            return
+        pending = self._begin(key, pseudonym, found)
         with file_errors("What training keeps of this person can't be deleted"):
-            for version in models:
-                _forget_photos(self._places.model_dir / version / SPLIT, known)
-            folders = [*own, *(self._places.jobs_dir / job for job in sorted(touched))]
-            files = sum(_remove(folder) for folder in folders)
+            for split in found.splits:
+                _forget_photos(split, pending.hashes)
+            for job_id in sorted(pending.jobs):
+                draft = self._places.draft_of(job_id)
+                if draft is not None:
+                    _remove(draft)
+                _remove(self._places.jobs_dir / job_id)
             # Any crop may show the person; the cache is made again when it is needed.
             _remove(self._places.crops_dir)
-        if about:
-            with self._database.write_apart() as connection:
-                remove_jobs(connection, about)
-        return TrainingRemoved(files, models)
+            for folder in found.folders:
+                _remove(folder)
 
-    def _data_folders(self, role: Role, key: str) -> list[Path]:
-        folder = self._places.data_dir / role.value
-        if not folder.is_dir():
-            return []
-        return [
-            place
-            for place in sorted(folder.iterdir())
-            if place.name.casefold() == key and place.is_dir() and not place.is_symlink()
-        ]
+    def finish(self, connection: Connection, key: str, pseudonym: str) -> TrainingRemoved | None:
+        """Delete the rows, in the transaction that logs the erasure.
 
-    def _jobs_with(self, hashes: Collection[str]) -> list[str]:
-        """Jobs that had one of these photos, whomever they are about."""
-        found = self._places.jobs_dir.glob(f"*/{SPLIT}")
-        return [path.parent.name for path in found if _names_any(path, hashes)]
+        Returns:
+            What was removed; None if there was nothing.
 
-    def _models(self, key: str, hashes: Collection[str]) -> tuple[str, ...]:
-        """Bundles that are about the person, or were trained on a photo."""
-        found = []
-        for calibration in sorted(self._places.model_dir.glob(f"*/{_CALIBRATION}")):
-            folder = calibration.parent
-            if _subject_of(calibration) == key or _names_any(folder / SPLIT, hashes):
-                found.append(folder.name)
-        return tuple(found)
+        Raises:
+            JobConflictError: If a job has begun since `erase`, or waits and is about the person;
+                then the transaction must not be committed.
+        """
+        pending = pending_erasure(connection, pseudonym)
+        if pending is None:
+            _refuse(next(iter(jobs_about(connection, key)), None))
+            return None
+        _refuse(alive_job_about(connection, key))
+        _refuse(job_started_since(connection, pending.begun_at))
+        remove_jobs(connection, jobs_about(connection, key))
+        silence_jobs(connection, sorted(pending.jobs))
+        clear_pending_erasure(connection, pseudonym)
+        return TrainingRemoved(pending.files, self._models(connection, pseudonym, pending))
+
+    def _begin(self, key: str, pseudonym: str, found: TrainingFound) -> PendingErasure:
+        """Note what is to go."""
+        with self._database.write_apart() as connection:
+            _refuse(alive_job_about(connection, key))
+            earlier = pending_erasure(connection, pseudonym)
+            jobs = self._jobs(connection, key, found)
+            if found.is_something or jobs or earlier:
+                _refuse(running_job(connection))
+            files = found.files + sum(self._file_count(job_id) for job_id in jobs)
+            pending = PendingErasure(utc_now(), found.hashes, jobs, found.models, files)
+            pending = pending.joined(earlier)
+            put_pending_erasure(connection, pseudonym, pending)
+        return pending
+
+    def _jobs(self, connection: Connection, key: str, found: TrainingFound) -> frozenset[str]:
+        """Jobs that hold something of the person."""
+        mentioned = jobs_mentioning(connection, found.phrases)
+        return found.jobs.union(jobs_about(connection, key), mentioned)
+
+    def _file_count(self, job_id: str) -> int:
+        return sum(1 for _ in files_in(self._places.jobs_dir / job_id))
+
+    def _models(
+        self, connection: Connection, pseudonym: str, pending: PendingErasure
+    ) -> tuple[str, ...]:
+        """The bundles, with those of an earlier erasure: their splits do not tell any more."""
+        entry = AuditRows(connection).last_about(pseudonym, Action.DELETE_SUBJECT)
+        before = entry.details.get("models", ()) if entry else ()
+        left = {model for model in before if (self._places.model_dir / model).is_dir()}
+        return tuple(sorted(pending.models | left))
 
 
-def _subject_of(calibration: Path) -> Any:
-    document = _read(calibration)
-    return document.get("subject") if isinstance(document, dict) else None
-
-
-def _names_any(split: Path, hashes: Collection[str]) -> bool:
-    if not hashes or not split.is_file():
-        return False
-    text = split.read_text("utf-8", errors="replace")
-    return any(sha256 in text for sha256 in hashes)
+def _refuse(job_id: str | None) -> None:
+    if job_id is not None:
+        raise JobConflictError(
+            f"The training job {job_id} may hold photos of this person. Cancel it (facetwin jobs "
+            f"cancel {job_id}), wait until it has ended, and delete again.",
+            job_id=job_id,
+        )
 
 
 def _forget_photos(split: Path, hashes: Collection[str]) -> None:
     """Take photos off a bundle's split; the rest of it stays."""
-    document = _read(split)
-    if not isinstance(document, dict) or not isinstance(document.get("photos"), list):
+    document = read_json(split)
+    photos = document.get("photos") if isinstance(document, dict) else None
+    if not isinstance(photos, list) or not all(isinstance(photo, dict) for photo in photos):
         # Nothing that anyone can read is kept of it either.
         split.unlink(missing_ok=True)
+        sync_folder(split.parent)
         return
-    document["photos"] = [p for p in document["photos"] if p.get("sha256") not in hashes]
-    temporary = split.with_name(f".{split.name}.new")
+    document["photos"] = [photo for photo in photos if photo.get("sha256") not in hashes]
+    temporary = split.with_name(f".{SPLIT}.new")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(split)
+    sync_folder(split.parent)
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _remove(folder: Path) -> int:
-    """Delete a folder; returns how many files it held."""
-    if not folder.is_dir():
-        return 0
-    count = sum(1 for _ in _files(folder))
-    shutil.rmtree(folder)
-    return count
+def _remove(folder: Path) -> None:
+    """Delete a folder for good; of a link, the link alone."""
+    if folder.is_symlink():
+        folder.unlink(missing_ok=True)
+    while folder.is_dir():
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            # Another erasure is at it.
+            continue
+    if folder.parent.is_dir():
+        sync_folder(folder.parent)

@@ -200,3 +200,19 @@ class TrainingLogLine(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[str] = mapped_column(String(32))
     message: Mapped[str] = mapped_column(String(2000))
+
+
+class TrainingErasure(Base):
+    """An erasure of what training keeps of a person that has begun and is not logged yet.
+
+    It tells how to go on after a crash. `subject` is a pseudonym, `hashes` are sha256 of photos.
+    """
+
+    __tablename__ = "training_erasures"
+
+    subject: Mapped[str] = mapped_column(String(64), primary_key=True)
+    begun_at: Mapped[str] = mapped_column(String(32))
+    hashes: Mapped[list[str]] = mapped_column(JSON)
+    jobs: Mapped[list[str]] = mapped_column(JSON)
+    models: Mapped[list[str]] = mapped_column(JSON)
+    files: Mapped[int]

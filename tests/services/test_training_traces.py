@@ -1,58 +1,53 @@
 """What training keeps of a person goes with the person, and nobody else's goes with it."""
 
-import hashlib
 import json
+import os
+import shutil
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.domain.clock import utc_now
 from app.domain.errors import JobConflictError, StorageError
-from app.domain.training import JobState, TrainingOptions
-from app.domain.training_jobs import JobEnding
-from app.services.training_traces import TrainingPlaces, TrainingRemoved, TrainingTraces
+from app.domain.training import JobState
+from app.services.training_traces import TrainingRemoved, TrainingTraces
 from app.storage.database import Database
-from app.storage.job_rows import JobLogRows, JobRows
+from app.storage.job_rows import JobRows
+from tests.services.trained import ANNA, BEN, Trained, sha256
+from tests.services.world import training_places
 
-ANNA, BEN = b"a photo of Anna", b"a photo of Ben"
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+ABOUT_ANNA, ABOUT_BEN = "1" * 32, "2" * 32
 
 
-class Kept:
-    """Files and rows of trainings on a disk."""
+class Kept(Trained):
+    """A disk, and an erasure of it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.places = TrainingPlaces(root / "data", root / "training", root / "model")
-        self.database = Database(f"sqlite:///{root / 'facetwin.sqlite'}")
-        self.database.migrate()
-        self.traces = TrainingTraces(self.database, self.places)
+        database = Database(f"sqlite:///{root / 'facetwin.sqlite'}")
+        database.migrate()
+        super().__init__(root, database)
+        self.traces = TrainingTraces(database, training_places(root))
 
-    def put(self, path: str, content: bytes = b"x") -> Path:
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return file
+    def begin(self, hashes: Collection[str] = (), *, is_enrolled: bool = True) -> None:
+        self.traces.erase("anna", "pseudonym", hashes, is_enrolled=is_enrolled)
 
-    def split(self, folder: str, *photos: bytes) -> Path:
-        document = {"seed": 1, "photos": [{"sha256": sha256(p), "side": "test"} for p in photos]}
-        return self.put(f"{folder}/split.json", json.dumps(document).encode())
-
-    def job(self, job_id: str, subject: str, state: JobState = JobState.SUCCEEDED) -> None:
+    def finish(self) -> TrainingRemoved | None:
         with self.database.write_apart() as connection:
-            rows = JobRows(connection)
-            rows.add(job_id, subject.casefold(), TrainingOptions(subject=subject), utc_now())
-            rows.begin_next(utc_now())
-            JobLogRows(connection).append(job_id, [(utc_now(), "a line")])
-            if state.ended:
-                rows.end(job_id, JobEnding(state), utc_now())
+            return self.traces.finish(connection, "anna", "pseudonym")
 
-    def jobs(self) -> set[str]:
+    def erase(
+        self, hashes: Collection[str] = (), *, is_enrolled: bool = True
+    ) -> TrainingRemoved | None:
+        self.begin(hashes, is_enrolled=is_enrolled)
+        return self.finish()
+
+    def notes(self) -> int:
         with self.database.read_apart() as connection:
-            return {job.job_id for job in JobRows(connection).newest(10)}
+            count: int = connection.exec_driver_sql(
+                "SELECT count(*) FROM training_erasures"
+            ).scalar_one()
+            return count
 
 
 @pytest.fixture
@@ -65,99 +60,220 @@ def test_photos_in_folders_of_the_name_go_and_others_stay(kept: Kept) -> None:
         kept.put(f"data/{role}/Anna/1.jpg", ANNA)
         kept.put(f"data/{role}/ben/1.jpg", BEN)
         kept.put(f"data/{role}/anna.jpg", BEN)
-    removed = kept.traces.erase("anna")
-    assert removed == TrainingRemoved(files=3)
-    left = {str(p.relative_to(kept.root)) for p in (kept.root / "data").rglob("*.jpg")}
-    assert left == {
+    assert kept.erase() == TrainingRemoved(files=3)
+    assert kept.left() == {
         f"data/{role}/{name}"
         for role in ("anchor", "positive", "negative")
         for name in ("ben/1.jpg", "anna.jpg")
     }
+    assert not list(kept.root.glob("data/*/Anna"))
+    assert kept.notes() == 0
+    assert kept.erase() is None
 
 
 def test_jobs_about_the_person_go_with_their_files_and_rows(kept: Kept) -> None:
-    kept.job("1" * 32, "Anna")
-    kept.job("2" * 32, "ben")
-    for job_id in ("1" * 32, "2" * 32):
+    kept.job(ABOUT_ANNA, "Anna")
+    kept.job(ABOUT_BEN, "ben")
+    for job_id in (ABOUT_ANNA, ABOUT_BEN):
         kept.put(f"training/jobs/{job_id}/report.html")
         kept.put(f"training/jobs/{job_id}/checkpoints/step-1.npz")
-    assert kept.traces.erase("anna").files == 2
-    assert not (kept.root / "training/jobs" / ("1" * 32)).exists()
-    assert (kept.root / "training/jobs" / ("2" * 32) / "report.html").exists()
-    assert kept.jobs() == {"2" * 32}
+        kept.put(f"training/jobs/{job_id}/state.json", b'{"version": "v%s"}' % job_id[:1].encode())
+        kept.put(f"model/.building-v{job_id[:1]}/embedding.tflite")
+    assert kept.erase() == TrainingRemoved(files=3)
+    assert not any(ABOUT_ANNA in path or "building-v1" in path for path in kept.left())
+    assert len(kept.left()) == 4
+    assert kept.jobs() == {ABOUT_BEN}
+    assert kept.log(ABOUT_BEN) == ["a line"]
 
 
-def test_a_job_about_another_person_loses_its_files_if_it_had_a_photo(kept: Kept) -> None:
-    kept.job("2" * 32, "ben")
+def test_a_job_about_another_person_loses_what_it_had_of_a_photo(kept: Kept) -> None:
+    kept.job(ABOUT_BEN, "ben", JobState.FAILED, ["negative/Anna/1.jpg looks like the owner"])
+    kept.put("data/negative/Anna/1.jpg", ANNA)
+    kept.split(f"training/jobs/{ABOUT_BEN}", ANNA, BEN)
+    kept.put(f"training/jobs/{ABOUT_BEN}/report.html")
+    kept.erase()
+    assert kept.left() == set()
+    # The job itself is not about her, but what it said was.
+    assert kept.jobs() == {ABOUT_BEN}
+    assert kept.log(ABOUT_BEN) == []
+    with kept.database.read_apart() as connection:
+        job = JobRows(connection).get(ABOUT_BEN)
+    assert job is not None
+    assert job.error is not None
+    assert job.error.code == "training_data_invalid"
+    assert "Anna" not in str(job)
+
+
+@pytest.mark.parametrize("place", ["report.json", "log"])
+def test_a_job_that_came_to_no_split_is_found_by_what_it_said(kept: Kept, place: str) -> None:
+    said = "2 photos are unusable: negative/anna/1.jpg"
+    kept.job(ABOUT_BEN, "ben", JobState.FAILED, [said if place == "log" else "a line"])
+    kept.job("3" * 32, "ben", JobState.FAILED, ["negative/annabel/1.jpg is unusable"])
     kept.put("data/negative/anna/1.jpg", ANNA)
-    kept.split("training/jobs/" + "2" * 32, ANNA, BEN)
-    kept.put("training/jobs/" + "2" * 32 + "/report.html")
-    kept.traces.erase("anna")
-    assert not (kept.root / "training/jobs" / ("2" * 32)).exists()
-    # The job itself is not about her.
-    assert kept.jobs() == {"2" * 32}
+    kept.put(f"training/jobs/{'3' * 32}/report.json", b'{"file": "negative/annabel/1.jpg"}')
+    if place == "report.json":
+        kept.put(f"training/jobs/{ABOUT_BEN}/report.json", json.dumps({"file": said}).encode())
+    kept.erase()
+    assert kept.log(ABOUT_BEN) == []
+    assert kept.left() == {f"training/jobs/{'3' * 32}/report.json"}
+    assert kept.log("3" * 32) != []
 
 
 def test_references_of_the_person_are_found_in_splits(kept: Kept) -> None:
-    kept.split("training/jobs/" + "2" * 32, ANNA, BEN)
-    assert kept.traces.erase("anna").files == 0
-    assert kept.traces.erase("anna", [sha256(ANNA)]).files == 1
+    kept.split(f"training/jobs/{ABOUT_BEN}", ANNA, BEN)
+    assert kept.erase() is None
+    assert kept.erase([sha256(ANNA)]) == TrainingRemoved(files=1)
 
 
-def test_the_cache_of_crops_goes_as_any_may_show_the_person(kept: Kept) -> None:
-    kept.put("training/crops/ab/cd.npz")
-    kept.traces.erase("anna")
-    assert not (kept.root / "training/crops").exists()
+def test_the_cache_of_crops_goes_if_it_may_show_the_person(kept: Kept) -> None:
+    kept.crop(BEN)
+    assert kept.erase([sha256(ANNA)]) is None
+    kept.crop(ANNA)
+    assert kept.erase([sha256(ANNA)]) == TrainingRemoved()
+    assert kept.left() == set()
 
 
 def test_bundles_are_named_and_their_split_forgets_the_person_alone(kept: Kept) -> None:
-    kept.put("model/about/calibration.json", b'{"subject": "anna", "buckets": {}}')
-    kept.put("model/with/calibration.json", b'{"buckets": {}}')
-    kept.put("model/without/calibration.json", b'{"buckets": {}}')
-    kept.split("model/with", ANNA, BEN)
-    other = kept.split("model/without", BEN).read_bytes()
-    assert kept.traces.erase("anna", [sha256(ANNA)]).models == ("about", "with")
+    kept.bundle("about", "anna", BEN)
+    kept.bundle("with", None, ANNA, BEN)
+    kept.bundle("without", "ben", BEN)
+    before = {p: (kept.root / p).read_bytes() for p in kept.left() if "/with/" not in p}
+    assert kept.erase([sha256(ANNA)]) == TrainingRemoved(models=("about", "with"))
     photos = json.loads((kept.root / "model/with/split.json").read_bytes())["photos"]
     assert [p["sha256"] for p in photos] == [sha256(BEN)]
-    assert (kept.root / "model/without/split.json").read_bytes() == other
+    assert {p: (kept.root / p).read_bytes() for p in before} == before
+    # A bundle that is about her stays, so it is no reason to erase who is not there any more.
+    assert kept.erase(is_enrolled=False) is None
+    assert kept.erase() == TrainingRemoved(models=("about",))
 
 
-@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
-def test_nothing_goes_while_a_job_could_write_it_anew(kept: Kept, state: JobState) -> None:
+@pytest.mark.parametrize("damaged", ['["%s', '{"photos": [1, "%s"]}', '{"photo": "%s"}'])
+def test_a_split_that_nobody_can_read_goes(kept: Kept, damaged: str) -> None:
+    kept.bundle("with", None, ANNA)
+    split = kept.put("model/with/split.json", damaged.replace("%s", sha256(ANNA)).encode())
+    kept.erase([sha256(ANNA)])
+    assert not split.exists()
+
+
+def test_nothing_goes_while_a_job_could_write_it_anew(kept: Kept) -> None:
     kept.put("data/anchor/anna/1.jpg", ANNA)
-    kept.job("3" * 32, "ben", state)
+    kept.job("3" * 32, "ben", JobState.RUNNING)
     with pytest.raises(JobConflictError, match="3" * 32):
-        kept.traces.erase("anna")
-    assert (kept.root / "data/anchor/anna/1.jpg").exists()
+        kept.erase()
+    assert kept.left() == {"data/anchor/anna/1.jpg"}
+    assert kept.notes() == 0
+
+
+def test_a_job_about_the_person_must_not_wait_either(kept: Kept) -> None:
+    kept.job("3" * 32, "Anna", JobState.QUEUED)
+    with pytest.raises(JobConflictError, match="3" * 32):
+        kept.erase()
+    assert kept.jobs() == {"3" * 32}
 
 
 def test_who_never_trained_is_not_kept_waiting_by_a_job(kept: Kept) -> None:
     kept.job("3" * 32, "ben", JobState.RUNNING)
-    assert kept.traces.erase("anna") == TrainingRemoved()
+    kept.crop(BEN)
+    assert kept.erase([sha256(ANNA)]) is None
 
 
-def test_a_link_is_not_followed(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_job_of_others_that_waits_does_not_hinder(kept: Kept) -> None:
+    kept.put("data/anchor/anna/1.jpg", ANNA)
+    kept.job("3" * 32, "ben", JobState.QUEUED)
+    assert kept.erase() == TrainingRemoved(files=1)
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.FAILED])
+def test_a_job_that_began_meanwhile_is_noticed(kept: Kept, state: JobState) -> None:
+    kept.put("data/anchor/anna/1.jpg", ANNA)
+    kept.begin()
+    kept.job("3" * 32, "ben", state)
+    kept.split(f"training/jobs/{'3' * 32}", ANNA)
+    with pytest.raises(JobConflictError):
+        kept.finish()
+    if state is JobState.RUNNING:
+        with pytest.raises(JobConflictError):
+            kept.begin()
+        with kept.database.write_apart() as connection:
+            connection.exec_driver_sql("UPDATE training_jobs SET state = 'cancelled'")
+    # The photo is gone, but not forgotten which one it was.
+    assert kept.erase() == TrainingRemoved(files=1)
+    assert kept.left() == set()
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.FAILED])
+def test_a_job_about_the_person_that_came_meanwhile_is_noticed(kept: Kept, state: JobState) -> None:
+    kept.begin()
+    kept.job("3" * 32, "anna", state)
+    with pytest.raises(JobConflictError):
+        kept.finish()
+
+
+def test_links_go_and_are_not_followed(
+    kept: Kept, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "photo.jpg").write_bytes(ANNA)
     (kept.root / "data/anchor").mkdir(parents=True)
     (kept.root / "data/anchor/anna").symlink_to(elsewhere)
-    kept.traces.erase("anna")
+    (kept.root / "data/positive/anna").mkdir(parents=True)
+    (kept.root / "data/positive/anna/photo.jpg").symlink_to(elsewhere / "photo.jpg")
+    assert kept.erase() == TrainingRemoved(files=2)
+    assert kept.left() == set()
     assert (elsewhere / "photo.jpg").exists()
 
 
-def test_what_can_not_be_deleted_is_told_and_asked_for_again(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
+def fill(kept: Kept) -> None:
+    kept.put("data/negative/anna/1.jpg", ANNA)
+    kept.put("data/anchor/anna/2.jpg", b"another")
+    kept.job(ABOUT_ANNA, "anna")
+    kept.put(f"training/jobs/{ABOUT_ANNA}/report.html")
+    kept.job(ABOUT_BEN, "ben")
+    kept.split(f"training/jobs/{ABOUT_BEN}", ANNA, BEN)
+    kept.crop(ANNA)
+    kept.bundle("about", "anna", BEN)
+    kept.bundle("with", None, ANNA, BEN)
+
+
+def test_what_is_interrupted_anywhere_is_finished_by_asking_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept.put("data/anchor/anna/1.jpg", ANNA)
-    kept.job("1" * 32, "anna")
+    stops = 0
+    for at in range(100):
+        (tmp_path / str(at)).mkdir()
+        kept = Kept(tmp_path / str(at))
+        fill(kept)
+        with monkeypatch.context() as patched:
+            steps = iter(range(at))
 
-    def fail(path: Path) -> None:
-        raise OSError(30, "Read-only file system")
+            def counted(real: Any, steps: Any = steps) -> Any:
+                def step(*args: Any, **options: Any) -> Any:
+                    if next(steps, None) is None:
+                        raise OSError(30, "Read-only file system")
+                    return real(*args, **options)
 
-    with monkeypatch.context() as patched:
-        patched.setattr("app.services.training_traces.shutil.rmtree", fail)
-        with pytest.raises(StorageError):
-            kept.traces.erase("anna")
-    assert kept.jobs() == {"1" * 32}
-    assert kept.traces.erase("anna").files == 1
-    assert not kept.jobs()
+                return step
+
+            for name in ("unlink", "rmdir", "fsync", "replace"):
+                patched.setattr(os, name, counted(getattr(os, name)))
+            try:
+                kept.begin()
+                stopped = False
+            except StorageError:
+                stopped = True
+        stops += stopped
+        # Whoever asks again may not know the hashes of photos any more.
+        assert kept.erase() == TrainingRemoved(files=4, models=("about", "with"))
+        assert kept.left() == {
+            f"model/{version}/{name}"
+            for version in ("about", "with")
+            for name in ("calibration.json", "split.json")
+        }
+        assert sha256(ANNA) not in (kept.root / "model/with/split.json").read_text("utf-8")
+        assert kept.jobs() == {ABOUT_BEN}
+        assert kept.notes() == 0
+        kept.database.close()
+        shutil.rmtree(kept.root)
+        if not stopped:
+            break
+    assert stops > 15
