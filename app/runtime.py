@@ -20,6 +20,8 @@ from app.services.encryption import EncryptionAtRest
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery
 from app.services.key_ring import KeyRing
+from app.services.training_search import TrainingPlaces
+from app.services.training_traces import TrainingTraces
 from app.services.verification import Verification
 from app.settings import Settings
 from app.settings.door import refuse_open_door
@@ -201,6 +203,7 @@ def _open(
         audit,
         max_image_bytes=settings.max_image_bytes,
         folder_policy=settings.face_policy,
+        traces=training_traces(settings, database),
     )
     gallery.sync(progress, accept_removals=accept_removals)
     encryption.finish()
@@ -265,6 +268,12 @@ def cipher_of(settings: Settings) -> Cipher | None:
     """
     key = settings.encryption_key
     return read_cipher(key.get_secret_value() if key else None)
+
+
+def training_traces(settings: Settings, database: Database) -> TrainingTraces:
+    """What erases what training keeps of a person."""
+    places = TrainingPlaces(settings.data_dir, settings.training_dir, settings.model_dir)
+    return TrainingTraces(database, places)
 
 
 def encryption_at_rest(

@@ -59,6 +59,11 @@ class RemovedOut(Answer):
     references: int = Field(description="Verification images with their rows.", examples=[5])
     embeddings: int = Field(description="Embeddings of those, of every model.", examples=[5])
     files: int = Field(description="Photos and whatever else lay in the folder.", examples=[5])
+    training_files: int = Field(
+        description="Photos for training in folders of the name, and files of training jobs that "
+        "had photos of the person.",
+        examples=[0],
+    )
 
 
 class ReceiptOut(Answer):
@@ -77,6 +82,10 @@ class ReceiptOut(Answer):
     audit_hash: str
     kept: list[str] = Field(description="What an erasure does not reach.")
     key_id: str
+    models: list[str] = Field(
+        description="Versions that were trained on photos of the person, or made for the person; "
+        "`kept` says what that means."
+    )
     signature: str = Field(
         description="HMAC-SHA256; `facetwin audit receipt FILE` checks it with the service's key."
     )

@@ -138,7 +138,7 @@ def delete_subject(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a person: rows, embeddings and photos."""
+    """Remove a person: rows, embeddings, photos, and what training keeps."""
     if not yes and not sys.stdin.isatty():
         raise InvalidRequestError("Pass --yes to delete without being asked.")
     if not yes:
@@ -153,8 +153,14 @@ def delete_subject(
         removed = erased.removed
         print_line(
             f"{escape(erased.subject)}: {removed.references} references, {removed.embeddings} "
-            f"embeddings and {removed.files} files deleted (receipt {erased.receipt_id})"
+            f"embeddings and {removed.files} files deleted, and {removed.training_files} files of "
+            f"training (receipt {erased.receipt_id})"
         )
+        if erased.models:
+            print_note(
+                f"Trained on photos of {erased.subject}, and can't unlearn them: "
+                f"{', '.join(erased.models)}. facetwin model prune deletes models."
+            )
 
 
 @contextmanager

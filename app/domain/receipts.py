@@ -14,12 +14,20 @@ KEPT: Final = (
         "under a pseudonym, until its retention ends."
     ),
     "Backups and copies outside this service are not reached by it.",
+    "Photos for training that lie in no folder of this person's name are not known to be theirs.",
     (
         "A disk may keep freed blocks until it uses them again; with encryption at rest they "
         "can't be read."
     ),
 )
 """What an erasure does not reach, for the person who asked."""
+
+TRAINED: Final = (
+    "The models of this receipt were trained on photos of this person, or made for this person: "
+    "their weights keep what they have learned and can't unlearn it. A model goes with all that it "
+    "keeps when it is deleted: activate another one, then facetwin model prune VERSION."
+)
+"""What an erasure does not reach if models were trained on the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +38,14 @@ class Removed:
         references: Verification images with their rows.
         embeddings: Embeddings of those, under every fingerprint.
         files: Photos and whatever else lay in the person's folder.
+        training_files: Photos for training in folders of the person's name, and files of training
+            jobs that had photos of the person.
     """
 
     references: int
     embeddings: int
     files: int
+    training_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class ErasureReceipt:
         audit_hash: Its hash.
         kept: What is not removed, in words.
         key_id: Names the key of `signature`.
+        models: Versions that were trained on photos of the person, or made for the person, and
+            were there when the person was erased.
     """
 
     receipt_id: str
@@ -64,6 +77,7 @@ class ErasureReceipt:
     audit_hash: str
     kept: tuple[str, ...]
     key_id: str
+    models: tuple[str, ...] = ()
     signature: str = ""
 
     def signed(self, key: ServiceKey) -> str:

@@ -31,6 +31,7 @@ from app.services.subject_views import (
     summary_of,
     unknown_subject,
 )
+from app.services.training_traces import TrainingTraces
 from app.storage.database import Database
 from app.storage.files import ReferenceFiles
 from app.storage.home import GalleryHome
@@ -61,6 +62,7 @@ class Gallery:
         max_image_bytes: Larger folder photos are skipped.
         folder_policy: Which face of a new folder photo is meant.
         settle_seconds: How long a file in the folder must stand still before it counts.
+        traces: Erases what training keeps of who is deleted.
         clock: Where the time comes from that this is measured with.
     """
 
@@ -75,6 +77,7 @@ class Gallery:
         folder_policy: FacePolicy = FacePolicy.PROMINENT,
         settle_seconds: float = SETTLE_SECONDS,
         clock: Clock | None = None,
+        traces: TrainingTraces | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -87,11 +90,12 @@ class Gallery:
             folder_policy=folder_policy,
             settle_seconds=settle_seconds,
             clock=clock,
+            traces=traces,
         )
         fingerprint = pipeline.fingerprint
         files = ReferenceFiles(images_dir, database.cipher)
         home = GalleryHome(images_dir, database)
-        self._erasure = Erasure(database, files, home, fingerprint, audit)
+        self._erasure = Erasure(database, files, home, fingerprint, audit, traces=traces)
         self._store = ReferenceStore(database, files, fingerprint, self._erasure, audit, home=home)
         self._export = SubjectExport(database, files, audit, max_image_bytes)
         self._views = SubjectViews(database, files, fingerprint, audit)
@@ -228,13 +232,14 @@ class Gallery:
         return self._views.content(name, image_id, actor)
 
     def delete_subject(self, name: str, actor: Actor = COMMAND) -> ErasureReceipt:
-        """Delete all that is kept of a person: rows, embeddings and every photo in the folder.
+        """Delete all that is kept of a person: rows, embeddings, every photo, what training keeps.
 
         Returns:
             What was removed, signed.
 
         Raises:
             SubjectNotFoundError: If there is none.
+            JobConflictError: If a training job may hold photos of the person.
             StorageError: If something can't be deleted now.
         """
         receipt = self._erasure.subject(name, actor)

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.state import State
 from app.domain.ports import Bundles
 from app.main import create_app
-from app.runtime import Runtime, SelfTest, bundle_shelf
+from app.runtime import Runtime, SelfTest, bundle_shelf, training_traces
 from app.services.audit import AuditLog
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery
@@ -32,7 +32,14 @@ def open_dummy_runtime(settings: Settings, pipeline: DummyPipeline | None = None
     database = Database(settings.database_url)
     database.migrate()
     audit = AuditLog(database, service_key(settings.application_data_dir, None))
-    gallery = Gallery(database, settings.images_dir, pipeline, audit, settle_seconds=0)
+    gallery = Gallery(
+        database,
+        settings.images_dir,
+        pipeline,
+        audit,
+        settle_seconds=0,
+        traces=training_traces(settings, database),
+    )
     gallery.sync()
     resources = ExitStack()
     resources.callback(database.close)

@@ -54,7 +54,8 @@ def test_a_receipt_is_kept_and_can_be_checked_later(
     kept = tmp_path / "receipt.json"
     code, deleted = answer(capsys, "subjects", "delete", "Eileen", "--yes", "--receipt", str(kept))
     assert (code, deleted["deleted"]) == (0, 1)
-    assert deleted["receipt"]["removed"] == {"references": 1, "embeddings": 1, "files": 1}
+    counts = {"references": 1, "embeddings": 1, "files": 1, "training_files": 0}
+    assert deleted["receipt"]["removed"] == counts
     assert json.loads(kept.read_text("utf-8")) == deleted["receipt"]
     assert kept.stat().st_mode & 0o777 == 0o600
     assert answer(capsys, "audit", "receipt", str(kept)) == (0, {"genuine": True})
@@ -66,6 +67,17 @@ def test_a_receipt_is_kept_and_can_be_checked_later(
     deleted["receipt"]["removed"]["files"] = 0
     kept.write_text(json.dumps(deleted), "utf-8")
     assert answer(capsys, "audit", "receipt", str(kept)) == (3, {"genuine": False})
+
+
+def test_who_is_known_by_training_photos_alone_is_deleted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "anchor" / "Eileen"
+    folder.mkdir(parents=True)
+    (folder / "1.jpg").write_bytes(b"x")
+    assert run(["subjects", "delete", "Eileen", "--yes"]) == 0
+    assert "and 1 files of training" in " ".join(capsys.readouterr().out.split())
+    assert not folder.exists()
 
 
 def test_a_lost_service_key_is_not_replaced_unasked(

@@ -12,6 +12,8 @@ from app.services.encryption import EncryptionAtRest
 from app.services.enrollment import Enrollment, EnrollmentResult, Upload
 from app.services.gallery import Gallery, SyncReport
 from app.services.settling import Clock
+from app.services.training_search import TrainingPlaces
+from app.services.training_traces import TrainingTraces
 from app.services.verification import Verification, VerificationResult, VerifyOptions
 from app.storage.cipher import read_cipher
 from app.storage.database import Database
@@ -23,6 +25,11 @@ from tests.dummy_pipeline import DummyPipeline
 SERVICE_SECRET = "a service key for tests only, 32+"
 SERVICE_KEY = ServiceKey(SERVICE_SECRET.encode())
 OPTIONS = VerifyOptions(max_fmr=0.001)
+
+
+def training_places(root: Path) -> TrainingPlaces:
+    """Where training keeps what it keeps in a world."""
+    return TrainingPlaces(root / "data", root / "training", root / "model")
 
 
 class Session:
@@ -62,6 +69,7 @@ class Session:
             self.audit,
             settle_seconds=settle_seconds,
             clock=clock,
+            traces=TrainingTraces(self.database, training_places(root)),
         )
         self.enrollment = Enrollment(self.gallery, pipeline, self.audit)
         self.verification = Verification(self.gallery, pipeline, self.audit)

@@ -33,10 +33,15 @@ def get_subject(subject: str, runtime: RuntimeDep, caller: CallerDep) -> Subject
 
 
 @router.delete(
-    "/{subject}", summary="Delete all data of a person", responses=problems(*_SUBJECT_PROBLEMS)
+    "/{subject}",
+    summary="Delete all data of a person",
+    responses=problems(*_SUBJECT_PROBLEMS, "job_conflict"),
 )
 def delete_subject(subject: str, runtime: RuntimeDep, actor: ActorDep) -> DeletedOut:
-    """Remove the subject with its photos, embeddings and rows. This can't be undone.
+    """Remove the subject with its photos, embeddings and rows, and what training keeps.
+
+    This can't be undone. A training job that may hold photos of the subject has to be cancelled
+    before (`job_conflict`); models that were trained on them stay, and the receipt names them.
 
     The signed receipt is not kept by the service: it holds the name.
     """
