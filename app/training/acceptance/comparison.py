@@ -23,8 +23,8 @@ from app.training.acceptance.comparison_sections import (
 )
 from app.training.acceptance.contest import Contender, Contest, comparisons, is_backed
 from app.training.acceptance.gate import REFERENCES
-from app.training.acceptance.hardest import HardError, hardest
-from app.training.acceptance.paired import resamples_photos, strictest_backed
+from app.training.acceptance.hardest import HardError, Side, hardest, threshold_of
+from app.training.acceptance.paired import Target, backed_target, compare_at, resamples_photos
 from app.training.acceptance.trials import TrialPlan
 from app.training.acceptance.words import price
 from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
@@ -63,7 +63,7 @@ def compare(contest: Contest, *, max_fmr: float, seed: int) -> Comparison:
     ]
     tried = [each for each in tried if each.complete]
     shown = max((e for e in tried if e.references <= REFERENCES), key=_references, default=None)
-    fmr = strictest_backed(contest, shown.plan, max_fmr) if shown else None
+    target = backed_target(contest, shown.plan, max_fmr, seed=seed) if shown else None
     subjects = np.isin(contest.sample.people, contest.subjects)
     return Comparison(
         max_fmr=max_fmr,
@@ -72,8 +72,8 @@ def compare(contest: Contest, *, max_fmr: float, seed: int) -> Comparison:
         groups=len(np.unique(contest.sample.groups[subjects])),
         owner=contest.sample.owner is not None,
         shown_references=shown.references if shown else 0,
-        candidate=_bundle(contest, 0, shown, fmr, seed),
-        active=_bundle(contest, 1, shown, fmr, seed),
+        candidate=_bundle(contest, Side.CANDIDATE, shown, target, seed),
+        active=_bundle(contest, Side.ACTIVE, shown, target, seed),
         rates=[_rates(contest, each, (*FMRS, max_fmr), seed) for each in tried],
         note=None if tried else _NOTHING,
     )
@@ -115,16 +115,12 @@ def _references(tried: _Tried) -> int:
 
 
 def _rates(contest: Contest, tried: _Tried, fmrs: Sequence[float], seed: int) -> AtReferences:
-    targets = sorted(set(fmrs), reverse=True)
     found = tried.found[0]
     weights = found.weights(ROUNDS, seed)
     units = len(np.unique(found.owners))
-    ways = [_Rates.of(each, targets, weights, units) for each in tried.found]
-    backed = [
-        all(is_backed(tried.plan, contest.sample, each, fmr) for each in tried.scores)
-        for fmr in targets
-    ]
+    targets = _targets(contest, tried, sorted(set(fmrs)), seed)
     votes = [_votes(contest, who, tried, weights, units) for who in contest.contenders]
+    equal = [_equal_error_rate(each, weights, units) for each in tried.found]
     return AtReferences(
         references=tried.references,
         galleries=len(tried.plan.galleries),
@@ -134,45 +130,55 @@ def _rates(contest: Contest, tried: _Tried, fmrs: Sequence[float], seed: int) ->
         units=units,
         impostors=len(np.unique(found.second)),
         at_fmr=[
-            AtFmr(
-                target_fmr=fmr,
-                fnmr=Both(candidate=ways[0].fnmr[i], active=ways[1].fnmr[i]) if backed[i] else None,
-                reason=None if backed[i] else _unsupported(fmr),
-            )
-            for i, fmr in enumerate(targets)
+            _at_fmr(contest, tried, fmr, targets[fmr], seed)
+            for fmr in sorted(targets, reverse=True)
         ],
-        equal_error_rate=Both(candidate=ways[0].equal, active=ways[1].equal),
+        equal_error_rate=Both(candidate=equal[0], active=equal[1]),
         votes=BothVotes(candidate=votes[0], active=votes[1]),
+    )
+
+
+def _targets(
+    contest: Contest, tried: _Tried, fmrs: Sequence[float], seed: int
+) -> dict[float, Target | None]:
+    """What backs each FMR, from strict to lax; None where nothing does."""
+    found: dict[float, Target | None] = {}
+    backed: Target | None = None
+    for fmr in fmrs:
+        if backed is None or backed.fmr > fmr:
+            backed = backed_target(contest, tried.plan, fmr, seed=seed)
+        if backed is None or backed.fmr > fmr:
+            found[fmr] = None
+        elif all(is_backed(tried.plan, contest.sample, each, fmr) for each in tried.scores):
+            found[fmr] = Target(fmr)
+        else:  # what backs a rate backs a laxer one too
+            found[fmr] = Target(fmr, backed.crowds)
+    return found
+
+
+def _at_fmr(contest: Contest, tried: _Tried, fmr: float, target: Target | None, seed: int) -> AtFmr:
+    if target is None:
+        return AtFmr(target_fmr=fmr, fnmr=None, difference=None, pairs=0, reason=_unsupported(fmr))
+    found = compare_at(contest, tried.plan, target, given=tried.given, seed=seed, rounds=ROUNDS)
+    return AtFmr(
+        target_fmr=fmr,
+        fnmr=Both(candidate=found.candidate, active=found.active),
+        difference=found.difference,
+        pairs=found.pairs,
+        reason=None,
     )
 
 
 def _unsupported(fmr: float) -> str:
     return (
-        f"At an FMR of {price(fmr)} these impostors give fewer than {MIN_FALSE_MATCHES} false "
+        f"At an FMR of {price(fmr)} these people give fewer than {MIN_FALSE_MATCHES} false "
         f"matches between {MIN_IDENTITY_PAIRS} pairs of people, so no rate is stated."
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """FNMR at each FMR, and the equal error rate."""
-
-    fnmr: tuple[Interval, ...]
-    equal: Interval
-
-    @classmethod
-    def of(cls, found: Comparisons, fmrs: Sequence[float], weights: Counts, units: int) -> "_Rates":
-        curve = error_curve(found)
-        rounds = resampled(found, weights)
-        drawn = [(1 - each.tar(fmrs), each.equal_error_rate()) for each in rounds]
-        rates = 1 - curve.tar(fmrs)
-        return cls(
-            tuple(
-                percentiles(float(rate), [float(fnmr[i]) for fnmr, _ in drawn], units)
-                for i, rate in enumerate(rates)
-            ),
-            percentiles(curve.equal_error_rate(), [equal for _, equal in drawn], units),
-        )
+def _equal_error_rate(found: Comparisons, weights: Counts, units: int) -> Interval:
+    drawn = [each.equal_error_rate() for each in resampled(found, weights)]
+    return percentiles(error_curve(found).equal_error_rate(), drawn, units)
 
 
 def _votes(
@@ -191,19 +197,23 @@ def _votes(
 
 def _vote_rates(accepted: ErrorCurve) -> tuple[float, float | None]:
     """Recall and precision, of trials whose score is 1 where the rule accepts, else 0."""
-    recall, false = float(1 - accepted.fnmr(0.5)), float(accepted.fmr(0.5))
+    # Cumulated weights are a hair off where all or nothing is accepted.
+    recall, false = (
+        float(np.clip(each, 0, 1)) for each in (1 - accepted.fnmr(0.5), accepted.fmr(0.5))
+    )
     return recall, recall / (recall + false) if recall + false > 0 else None
 
 
 def _bundle(
-    contest: Contest, side: int, shown: _Tried | None, fmr: float | None, seed: int
+    contest: Contest, side: Side, shown: _Tried | None, target: Target | None, seed: int
 ) -> BundleSection:
-    who = contest.contenders[side]
-    found = shown.found[side] if shown else None
+    index = list(Side).index(side)
+    who = contest.contenders[index]
+    found = shown.found[index] if shown else None
     return BundleSection(
         version=who.version,
         failures=_failures(contest, who),
-        histogram=_histogram(found, fmr) if found else None,
+        histogram=_histogram(found, target, side) if found else None,
         curve=Curve.of(rate_curve(found, rounds=ROUNDS, seed=seed, points=POINTS))
         if found
         else None,
@@ -219,7 +229,7 @@ def _failures(contest: Contest, who: Contender) -> Failures:
     )
 
 
-def _histogram(found: Comparisons, fmr: float | None) -> Histogram:
+def _histogram(found: Comparisons, target: Target | None, side: Side) -> Histogram:
     made = found.made()
     scores = np.concatenate([made.genuine, made.impostor]).astype(np.float64)
     edges = np.histogram_bin_edges(scores, BINS)
@@ -227,12 +237,11 @@ def _histogram(found: Comparisons, fmr: float | None) -> Histogram:
         np.histogram(each.astype(np.float64), edges)[0] / max(len(each), 1)
         for each in (made.genuine, made.impostor)
     )
-    threshold = None if fmr is None else float(error_curve(found).thresholds_at(fmr))
     return Histogram(
         edges=[round(float(edge), 5) for edge in edges],
         genuine=[round(float(share), 6) for share in genuine],
         impostor=[round(float(share), 6) for share in impostor],
         not_scored=len(found.genuine) - len(made.genuine),
-        fmr=fmr,
-        threshold=threshold,
+        fmr=target.fmr if target else None,
+        threshold=threshold_of(found.impostor, target, side) if target else None,
     )

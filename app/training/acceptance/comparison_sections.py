@@ -93,8 +93,13 @@ class AtFmr(_Section):
     """FNMR of each bundle at its own threshold for an FMR."""
 
     target_fmr: float
-    fnmr: Both | None = Field(description="Null if the impostors do not support the FMR.")
-    reason: str | None = Field(description="Why not.")
+    fnmr: Both | None = Field(description="Null if too few false matches support the FMR.")
+    difference: Interval | None = Field(description="The new bundle's FNMR less the active one's.")
+    pairs: int = Field(
+        description="Pairs of other people that backed the thresholds; 0 where the impostors of "
+        "the trials did so alone."
+    )
+    reason: str | None = Field(description="Why there is no rate.")
 
 
 class AtReferences(_Section):

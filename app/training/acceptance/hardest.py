@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.entities import Floats
 from app.training.acceptance.contest import Contender, Contest
 from app.training.acceptance.gate import REFERENCES
-from app.training.acceptance.paired import strictest_backed
+from app.training.acceptance.paired import Target, backed_target
 from app.training.acceptance.sample import Flags, Indices
 from app.training.acceptance.trials import TrialPlan
 from app.training.calibrate import TARGETS
@@ -69,23 +69,38 @@ def hardest(
     genuine = plan.genuine(contest.sample)
     if not genuine.any() or genuine.all():
         return []
-    priced = strictest_backed(contest, plan, fmr) or max(TARGETS)
+    target = backed_target(contest, plan, fmr, seed=seed) or Target(max(TARGETS))
     candidate, active = (
-        _errors(contest, side, plan, priced, most) for side in (Side.CANDIDATE, Side.ACTIVE)
+        _errors(contest, side, plan, target, most) for side in (Side.CANDIDATE, Side.ACTIVE)
     )
     kept = max(most - len(active), most * 2 // 3)
     first = candidate[:kept]
     return [*first, *active[: most - len(first)]]
 
 
+def threshold_of(impostor: Floats, target: Target, side: Side) -> float:
+    """A bundle's own threshold, as the gate sets it: the stricter of what impostors and crowd say.
+
+    Args:
+        impostor: The bundle's scores of the impostor trials.
+        target: What the threshold is priced at.
+        side: Which of the two bundles.
+    """
+    threshold = threshold_at_fmr(impostor, target.fmr)
+    if target.crowds is None:
+        return threshold
+    crowd = target.crowds[0 if side is Side.CANDIDATE else 1]
+    return max(threshold, crowd.threshold(target.fmr))
+
+
 def _errors(
-    contest: Contest, side: Side, plan: TrialPlan, fmr: float, most: int
+    contest: Contest, side: Side, plan: TrialPlan, target: Target, most: int
 ) -> list[HardError]:
     """A bundle's worst errors of both kinds in turn, at most `most`."""
     who = contest.candidate if side is Side.CANDIDATE else contest.active
     scores = plan.scores(contest.sample, who.photos, who.decider)
     genuine = plan.genuine(contest.sample)
-    threshold = threshold_at_fmr(scores[~genuine], fmr)
+    threshold = threshold_of(scores[~genuine], target, side)
     missed = genuine & (scores < np.float32(threshold)) & np.isfinite(scores)
     matched = ~genuine & (scores >= np.float32(threshold))
     starts = np.cumsum(plan.counts)
@@ -101,7 +116,7 @@ def _errors(
             references=len(gallery),
             score=float(scores[trial]),
             threshold=threshold,
-            fmr=fmr,
+            fmr=target.fmr,
         )
 
     kinds = (

@@ -8,7 +8,7 @@ from app.domain.training import Preset
 from app.training.job.bundle import licence
 from app.training.report.document import plain, split_counts
 from app.training.report.findings import Findings
-from app.training.report.rates_section import POINT_HEAD, point_rows, rate_rows, trials_of
+from app.training.report.rates_section import FOOTNOTE, POINT_HEAD, point_rows, rate_rows, trials_of
 from app.training.report.training_section import flat
 
 
@@ -25,6 +25,7 @@ def model_card(findings: Findings) -> str:
         data="\n".join(_data(findings)),
         base=findings.base.manifest.version,
         rates="\n\n".join(_rates(findings)),
+        footnote=FOOTNOTE,
         gate=findings.gate.sentence,
         regressions="\n".join(f"- {result.sentence}" for result in findings.regressions)
         or "- Nobody else could be tried.",
@@ -63,7 +64,7 @@ def _rates(findings: Findings) -> Iterator[str]:
     if findings.comparison.note:
         yield findings.comparison.note
     for rates in findings.comparison.rates:
-        head = (trials_of(rates), "this bundle", findings.comparison.active.version)
+        head = (trials_of(rates), "this bundle", findings.comparison.active.version, "difference")
         yield "\n".join(_table(head, rate_rows(rates)))
     bundles = (findings.comparison.candidate, findings.comparison.active)
     failed = (f"{each.failures.failed} of {each.failures.photos}" for each in bundles)
@@ -129,6 +130,8 @@ Both bundles on the same trials, which training never saw; 95 % intervals by boo
 without a usable face count as false non-matches.
 
 {rates}
+
+{footnote}
 
 **Gate.** {gate}
 

@@ -13,10 +13,9 @@ from app.training.acceptance.comparison_sections import (
 from app.training.acceptance.gate import GateResult
 from app.training.acceptance.regression import RegressionResult
 from app.training.acceptance.words import count, interval, points, price
+from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
 from app.training.metrics import Interval
 from app.training.report.markup import Html, element, section, table
-
-Row = tuple[str, str, str]
 
 POINT_HEAD: Final = ("References", "max_fmr", "Threshold", "FMR", "FNMR")
 _SHOWN: Final = (0.1, 0.01, 0.001, 0.0001)
@@ -24,11 +23,11 @@ _SHOWN: Final = (0.1, 0.01, 0.001, 0.0001)
 
 def side_by_side(comparison: Comparison) -> Html:
     """The rates of both bundles, a table for each number of references."""
-    head = (
-        "Measure",
+    bundles = (
         f"New: {comparison.candidate.version}",
         f"Active: {comparison.active.version}",
     )
+    head = ("Measure", *bundles, "Difference")
     tables = [table(trials_of(rates), head, [*rate_rows(rates)]) for rates in comparison.rates]
     subjects = "the owner" if comparison.owner else f"{comparison.people} people"
     return section(
@@ -43,18 +42,21 @@ def side_by_side(comparison: Comparison) -> Html:
         *tables,
         table(
             f"Failures to enrol: photos of {subjects} without a usable face",
-            head,
+            ("", *bundles),
             [("photos", *map(_failures, (comparison.candidate, comparison.active)))],
         ),
-        element("p", _FOOTNOTE, class_="soft"),
+        element("p", FOOTNOTE, class_="soft"),
     )
 
 
-_FOOTNOTE: Final = (
+UNSUPPORTED: Final = "not supported"
+FOOTNOTE: Final = (
     "FMR: share of strangers who match. FNMR: share of genuine trials that do not, at each "
-    "bundle's own threshold for that FMR. EER: where the two rates meet. Precision and recall are "
-    "those of the seed tutorial's vote at thresholds of 0.5, with as many strangers as genuine "
-    "trials."
+    "bundle's own threshold for that FMR; not supported where fewer than "
+    f"{MIN_FALSE_MATCHES} false matches between {MIN_IDENTITY_PAIRS} pairs of people stand behind "
+    "it, and with * where it takes pairs of other people to have as many. EER: where the two rates "
+    "meet. Precision and recall are those of the seed tutorial's vote at thresholds of 0.5, with "
+    "as many strangers as genuine trials."
 )
 
 
@@ -68,19 +70,19 @@ def trials_of(rates: AtReferences) -> str:
     )
 
 
-def rate_rows(rates: AtReferences) -> Iterator[Row]:
-    """Measure, of the new bundle, of the active one."""
+def rate_rows(rates: AtReferences) -> Iterator[tuple[str, str, str, str]]:
+    """Rows of a table: measure, of the new bundle, of the active one, difference."""
     for target in rates.at_fmr:
-        name = f"FNMR at FMR {price(target.target_fmr)}"
-        if target.fnmr is None:
-            reason = target.reason or "not supported"
-            yield name, reason, reason
+        name = f"FNMR at FMR {price(target.target_fmr)}{' *' if target.pairs else ''}"
+        if target.fnmr is None or target.difference is None:
+            yield name, UNSUPPORTED, UNSUPPORTED, ""
         else:
-            yield name, interval(target.fnmr.candidate), interval(target.fnmr.active)
+            both = interval(target.fnmr.candidate), interval(target.fnmr.active)
+            yield name, *both, points(target.difference)
     equal, votes = rates.equal_error_rate, rates.votes
-    yield "EER", interval(equal.candidate), interval(equal.active)
-    yield "precision (vote)", _precision(votes.candidate), _precision(votes.active)
-    yield "recall (vote)", interval(votes.candidate.recall), interval(votes.active.recall)
+    yield "EER", interval(equal.candidate), interval(equal.active), ""
+    yield "precision (vote)", _precision(votes.candidate), _precision(votes.active), ""
+    yield "recall (vote)", interval(votes.candidate.recall), interval(votes.active.recall), ""
 
 
 def _precision(votes: VoteRates) -> str:

@@ -9,13 +9,15 @@ from app.domain.entities import Floats
 from app.domain.scoring import L1Head, ScoreName
 from app.training.acceptance.comparison import Comparison, compare, hardest
 from app.training.acceptance.contest import Contender, Contest
+from app.training.acceptance.gate import judge
 from app.training.acceptance.hardest import ErrorKind, Side
 from app.training.embedding_set import EmbeddingSet
 from tests.training.acceptance.scenes import contest, sample, without_faces
 
 OWN = 8
-STRANGERS = 600
+STRANGERS = 300
 MADE = sample([OWN, *[1] * STRANGERS])
+FEW = contest(sample([9, *[1] * 100]), 0.6, 0.8)
 
 
 def decider(bias: float) -> Decider:
@@ -56,7 +58,7 @@ def both(candidate: EmbeddingSet, active: EmbeddingSet, *, bias: float = 7.0) ->
 def one_lost() -> Comparison:
     """The candidate finds no face in one of the owner's eight photos."""
     lost = without_faces(photos(cosines()), [3])
-    return compare(both(lost, photos(cosines())), max_fmr=0.05, seed=1)
+    return compare(both(lost, photos(cosines())), max_fmr=0.1, seed=1)
 
 
 def test_a_photo_without_a_face_is_never_a_match(one_lost: Comparison) -> None:
@@ -69,8 +71,8 @@ def test_a_photo_without_a_face_is_never_a_match(one_lost: Comparison) -> None:
     assert laxest.candidate.value == pytest.approx(1 / 7)
     assert 0 <= laxest.candidate.low < 1 / 7 < laxest.candidate.high
     assert laxest.active.value == 0 < laxest.active.high
-    # FNMR is 1/7 at any threshold below 1, and the FMR gets there, in steps of 1/600.
-    assert rates.equal_error_rate.candidate.value == pytest.approx(1 / 7, abs=1 / 600)
+    # FNMR is 1/7 at any threshold below 1, and the FMR gets there, in steps of 1/300.
+    assert rates.equal_error_rate.candidate.value == pytest.approx(1 / 7, abs=1 / 300)
     assert rates.equal_error_rate.active.value == 0
 
 
@@ -86,20 +88,40 @@ def test_references_are_one_three_and_half_of_what_there_is(one_lost: Comparison
     """Of seven usable photos three are references, so that as many are left to try."""
     assert [each.references for each in one_lost.rates] == [1, 3]
     assert one_lost.shown_references == 3
-    few = compare(contest(sample([5, *[1] * 40]), 0.6, 0.8), max_fmr=0.05, seed=1)
+    few = compare(contest(sample([5, *[1] * 40]), 0.6, 0.8), max_fmr=0.1, seed=1)
     assert [each.references for each in few.rates] == [1, 2]
-    many = compare(contest(sample([130, *[1] * 40]), 0.6, 0.8), max_fmr=0.05, seed=1)
+    many = compare(contest(sample([130, *[1] * 40]), 0.6, 0.8), max_fmr=0.1, seed=1)
     assert [each.references for each in many.rates] == [1, 3, 50]
 
 
-def test_no_rate_is_stated_that_too_few_impostors_support(one_lost: Comparison) -> None:
-    """Of 600 strangers 5 % are thirty, 1 % are six."""
+def test_what_the_owners_impostors_cant_support_other_people_may(one_lost: Comparison) -> None:
+    """Of 300 strangers 10 % are thirty, but of their 44,850 pairs 0.1 % are enough."""
     targets = one_lost.rates[0].at_fmr
-    assert [each.target_fmr for each in targets] == [0.05, 0.01, 0.001]
-    assert [each.fnmr is not None for each in targets] == [True, False, False]
-    assert targets[0].reason is None
+    assert [each.target_fmr for each in targets] == [0.1, 0.01, 0.001]
+    assert [each.pairs for each in targets] == [0, 44_850, 44_850]
+    assert targets[0].difference is not None
+    assert targets[0].difference.value == pytest.approx(1 / 7)
+    for each in targets[:2]:
+        assert each.reason is None
+        assert each.fnmr is not None
+        assert each.fnmr.candidate.value == pytest.approx(1 / 7)
+
+
+def test_no_rate_is_stated_that_too_few_people_support() -> None:
+    """A hundred strangers make 4,950 pairs, of which 0.1 % are four."""
+    found = compare(FEW, max_fmr=0.02, seed=1)
+    targets = found.rates[0].at_fmr
+    assert [each.target_fmr for each in targets] == [0.02, 0.01, 0.001]
+    assert [each.fnmr is not None for each in targets] == [True, True, False]
+    assert targets[2].difference is None
     assert targets[2].reason is not None
     assert "0.1 %" in targets[2].reason
+    judged = judge(FEW, max_fmr=0.02, seed=1)
+    assert judged.candidate is not None
+    told = found.rates[1].at_fmr[0].fnmr
+    assert found.rates[1].references == judged.references == 3
+    assert told is not None
+    assert told.candidate.value == judged.candidate.value
 
 
 @pytest.mark.parametrize(("bias", "precision"), [(3.0, 1.0), (7.0, 0.5)])
@@ -110,7 +132,7 @@ def test_votes_as_the_tutorial_counts_them(bias: float, precision: float) -> Non
     """
     near = cosines()
     near[OWN:] = 0.5
-    found = compare(both(photos(near), photos(near), bias=bias), max_fmr=0.05, seed=1)
+    found = compare(both(photos(near), photos(near), bias=bias), max_fmr=0.1, seed=1)
     votes = found.rates[0].votes
     assert votes.candidate.recall.value == votes.active.recall.value == 1
     assert votes.candidate.precision is not None
@@ -118,7 +140,7 @@ def test_votes_as_the_tutorial_counts_them(bias: float, precision: float) -> Non
 
 
 def test_a_head_that_accepts_nothing_has_no_precision() -> None:
-    found = compare(both(photos(cosines()), photos(cosines()), bias=-1), max_fmr=0.05, seed=1)
+    found = compare(both(photos(cosines()), photos(cosines()), bias=-1), max_fmr=0.1, seed=1)
     votes = found.rates[0].votes.candidate
     assert (votes.precision, votes.recall.value) == (None, 0)
 
@@ -132,8 +154,8 @@ def test_histograms_and_curves(one_lost: Comparison) -> None:
     assert sum(drawn.impostor) == pytest.approx(1, abs=1e-4)
     assert max(edge for edge, own in zip(drawn.edges, drawn.impostor, strict=False) if own) <= 0.5
     assert drawn.not_scored == one_lost.rates[1].galleries
-    assert drawn.fmr == 0.05
-    assert drawn.threshold == pytest.approx(0.5 * 0.95, abs=1e-3)
+    assert drawn.fmr == 0.1
+    assert drawn.threshold == pytest.approx(0.5 * 0.9, abs=2e-3)
     curve = one_lost.candidate.curve
     assert curve is not None
     assert len(curve.fmr) == len(curve.fnmr) <= 200
@@ -142,7 +164,7 @@ def test_histograms_and_curves(one_lost: Comparison) -> None:
 
 
 def test_everybody_where_there_is_no_owner() -> None:
-    found = compare(contest(sample([4] * 40, owner=None), 0.4, 1.2), max_fmr=0.05, seed=1)
+    found = compare(contest(sample([4] * 40, owner=None), 0.4, 1.2), max_fmr=0.1, seed=1)
     assert [each.references for each in found.rates] == [1, 2]
     assert (found.rates[0].unit, found.rates[0].units, found.owner) == ("people", 40, False)
     assert found.groups == 160
@@ -155,7 +177,7 @@ def test_everybody_where_there_is_no_owner() -> None:
 @pytest.mark.parametrize("photos_of", [[1, *[1] * 40], [9]])
 def test_nothing_to_compare_by_is_said(photos_of: list[int]) -> None:
     """One photo of the owner; or no strangers."""
-    found = compare(contest(sample(photos_of), 0.4, 1.2), max_fmr=0.05, seed=1)
+    found = compare(contest(sample(photos_of), 0.4, 1.2), max_fmr=0.1, seed=1)
     assert found.rates == []
     assert found.note is not None
     assert (found.candidate.histogram, found.active.curve) == (None, None)
@@ -163,14 +185,14 @@ def test_nothing_to_compare_by_is_said(photos_of: list[int]) -> None:
 
 
 def test_the_figures_are_plain_json_and_come_back() -> None:
-    found = compare(contest(sample([9, *[1] * 40]), 0.6, 0.8), max_fmr=0.05, seed=1)
+    found = compare(contest(sample([9, *[1] * 40]), 0.6, 0.8), max_fmr=0.1, seed=1)
     assert Comparison.model_validate_json(found.model_dump_json()) == found
 
 
 def test_the_worst_errors_take_turns_and_the_candidates_come_first() -> None:
     """Photo 3 is like nobody; stranger 50 is the owner's twin, to the candidate only."""
     changed = photos(cosines(p3=0.2, p50=0.97))
-    errors = hardest(both(changed, photos(cosines())), seed=1, fmr=0.05)
+    errors = hardest(both(changed, photos(cosines())), seed=1, fmr=0.1)
     assert [each.bundle for each in errors] == [Side.CANDIDATE] * 8 + [Side.ACTIVE] * 4
     missed, matched = errors[:2]
     assert (missed.kind, missed.probe) == (ErrorKind.FALSE_NON_MATCH, 3)
@@ -183,7 +205,7 @@ def test_the_worst_errors_take_turns_and_the_candidates_come_first() -> None:
     assert errors[8].probe == OWN + STRANGERS - 1
     assert all(MADE.people[each.reference] == 0 for each in errors)
     assert {each.references for each in errors} == {3}
-    assert errors[0].fmr == 0.05
+    assert errors[0].fmr == 0.1
 
 
 def test_the_reference_shown_is_the_closest_one() -> None:
@@ -196,10 +218,10 @@ def test_the_reference_shown_is_the_closest_one() -> None:
 
 def test_photos_without_a_face_are_not_shown() -> None:
     lost = without_faces(photos(cosines()), [3])
-    errors = hardest(both(lost, photos(cosines())), seed=1, fmr=0.05)
+    errors = hardest(both(lost, photos(cosines())), seed=1, fmr=0.1)
     assert all(each.kind is ErrorKind.FALSE_MATCH for each in errors)
 
 
 def test_an_unsupported_rate_is_replaced_by_the_strictest_that_is() -> None:
-    errors = hardest(both(photos(cosines()), photos(cosines())), seed=1)
-    assert {each.fmr for each in errors} == {0.05}
+    errors = hardest(FEW, seed=1)
+    assert {each.fmr for each in errors} == {0.01}
