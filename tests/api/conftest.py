@@ -10,12 +10,22 @@ from tests.api.gated import GatedPipeline
 from tests.api.service import Service, open_dummy_runtime
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_photos_of_the_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Made-up requests delete photos for training: never those of whoever runs the tests.
+
+    Services of a whole module are started before `_no_settings_of_the_machine`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACETWIN_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith("FACETWIN_"):
             monkeypatch.delenv(name)
-    # Made-up requests delete photos: never those of whoever runs the tests.
     monkeypatch.setenv("FACETWIN_DATA_DIR", str(tmp_path / "data"))
 
 

@@ -23,6 +23,7 @@ def service_with_anna(folder: Path) -> Iterator[Service]:
     settings = Settings(
         host="127.0.0.1",
         application_data_dir=folder,
+        data_dir=folder / "data",
         model_dir=MODEL_DIR,
         inference_threads=1,
         log_format="json",

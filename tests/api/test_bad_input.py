@@ -121,6 +121,11 @@ def test_a_bad_photo_gets_its_problem(unchanged: Service, name: str) -> None:
         check_problem(answer, code)
     rejected = check_problem(unchanged.enroll(data, subject="anna"), "enrollment_rejected")
     assert rejected["rejected"][0]["reasons"][0]["code"] == "INVALID_IMAGE"
+    files = [("files", ("x.jpg", data))]
+    for role in ("anchor", "negative"):
+        answer = unchanged.request("POST", f"/data/{role}", files=files)
+        rejected = check_problem(answer, "enrollment_rejected")
+        assert rejected["rejected"][0]["reasons"][0]["code"] == "INVALID_IMAGE"
 
 
 @pytest.mark.parametrize("name", READABLE)
@@ -149,3 +154,16 @@ def test_what_hides_in_a_photo_is_not_stored(real: Service) -> None:
     assert len(after[1]) == len(before[1]) + 1
     assert all(b"script" not in data and b"PK\x03\x04" not in data for data in stored)
     assert stored[0].startswith(b"\xff\xd8")
+
+
+def test_what_hides_in_a_photo_is_not_stored_for_training(real: Service) -> None:
+    photo = jpeg_with((0xFE, hostile.SCRIPT)) + hostile.ZIP + hostile.SCRIPT
+    files = [("files", ("../../x.html", photo))]
+    answer = real.request("POST", "/data/negative", files=files).json()
+    root = real.state["runtime"].settings.data_dir
+    stored = (root / answer["stored"][0]["file"]).read_bytes()
+
+    assert stored.startswith(b"\xff\xd8")
+    assert b"script" not in stored
+    assert b"PK\x03\x04" not in stored
+    assert real.delete("/data/negative").json()["deleted"] == 1
