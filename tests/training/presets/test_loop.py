@@ -11,6 +11,7 @@ import pytest
 
 from app.domain.errors import TrainingDataError
 from app.domain.training import JobStoppedError
+from app.training.presets.backend import MIXED, precision
 from app.training.presets.checkpoint import Checkpoints
 from app.training.presets.loop import Plan, Validation, fit
 from tests.training.presets.people import Listener
@@ -97,6 +98,23 @@ def test_stopped_anywhere_and_begun_again_it_ends_as_if_it_had_never_stopped(
     assert [replace(record, seconds=0) for record in found] == [
         replace(record, seconds=0) for record in expected
     ]
+
+
+def test_in_half_precision_it_goes_on_with_the_scale_of_the_loss(tmp_path: Path) -> None:
+    def halved() -> Any:
+        with precision(MIXED):
+            model = line()
+        model.optimizer.dynamic_growth_steps = 3  # doubled after so many steps
+        return model
+
+    whole, again, checkpoints = halved(), halved(), Checkpoints(tmp_path / "parts")
+    fit(plan(whole), Checkpoints(tmp_path / "whole"), Listener())
+    with pytest.raises(JobStoppedError):
+        fit(plan(halved(), save_seconds=0), checkpoints, Listener(STEPS + 1))
+    fit(plan(again), checkpoints, Listener())
+    scales = [float(model.optimizer.dynamic_scale) for model in (whole, again)]
+    assert scales[0] == scales[1] != 2**15
+    assert equal(again.get_weights(), whole.get_weights())
 
 
 def values(variables: list[Any]) -> list[Any]:
