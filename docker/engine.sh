@@ -1,8 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2034 # $1 is mmdebstrap's; variables are for who sources this
 # Builds and runs images on a Debian machine that has no Docker engine; sourced by ci.sh.
 #
 #   prepare_engine   install what is missing, make a base image; returns 1 where that can't be done
 #   build_image      FILE TAG [OPTION...]: build the unmodified Dockerfile FILE
+#   debian_image     an image of Debian with some packages
 #   engine           podman, with the settings of this run
 #
 # PYTHON_IMAGE=NAME in the environment pulls that base image instead of making a stand-in of Debian's
@@ -31,8 +32,9 @@ prepare_engine() {
   fi
 }
 
+# Podman complains that there is no systemd for timers of healthchecks; netavark of the level.
 engine() {
-  podman --log-level=fatal "$@"
+  podman --log-level=fatal "$@" 2> >(grep -v 'invalid logging spec' >&2)
 }
 
 build_image() {
@@ -99,23 +101,27 @@ EOF
 # Debian's Python in the place of the official image, as CI may reach no registry. What it lacks
 # against that one is nothing that the Dockerfiles use.
 _make_stand_in() {
-  local sources=/etc/apt/sources.list
+  debian_image "$STAND_IN" ca-certificates,netbase,tzdata,python3,python3-venv 'CMD ["python3"]' \
+    --customize-hook='rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED' \
+    --customize-hook='for n in python python3; do ln -s /usr/bin/python3 "$1/usr/local/bin/$n"; done'
+}
+
+# debian_image TAG PACKAGES COMMAND [OPTION...]: an image of Debian and these packages.
+debian_image() {
+  local tag=$1 packages=$2 command=$3 sources=/etc/apt/sources.list
+  shift 3
   [[ -f /etc/apt/sources.list.d/debian.sources ]] && sources=/etc/apt/sources.list.d/debian.sources
-  # shellcheck disable=SC2016 # $1 is for mmdebstrap's own shell
-  if ! nice mmdebstrap --variant=minbase --components=main \
-    --include=ca-certificates,netbase,tzdata,usr-is-merged,python3,python3-venv \
+  if ! nice mmdebstrap --variant=minbase --components=main --include="usr-is-merged,$packages" \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$@" \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin' \
-    --customize-hook='for n in python python3; do ln -s /usr/bin/python3 "$1/usr/local/bin/$n"; done' \
     bookworm "$WORK/base.tar" "$sources" >"$WORK/mmdebstrap.log" 2>&1; then
-    why_not="no base image can be made: $(tail -1 "$WORK/mmdebstrap.log")"
+    why_not="no image of Debian can be made: $(tail -1 "$WORK/mmdebstrap.log")"
     return 1
   fi
-  engine import -q -c 'ENV LANG=C.UTF-8' -c 'CMD ["python3"]' \
+  engine import -q -c 'ENV LANG=C.UTF-8' -c "$command" \
     -c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
-    "$WORK/base.tar" "$STAND_IN" >/dev/null
+    "$WORK/base.tar" "$tag" >/dev/null
   rm "$WORK/base.tar"
 }

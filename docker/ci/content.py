@@ -8,6 +8,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,8 @@ BY_THE_BUILDER: Final = re.compile(
 
 FORBIDDEN: Final = {
     "history or checkout": r"(^|/)(\.git|\.github|\.ci|\.gitignore)(/|$)",
-    "tests or research": r"^opt/facetwin/(.*/)?(tests?|benchmarks|conftest\.py)(/|$)",
+    "tests or research": r"^opt/facetwin/(?!bytecode/opt/venv/)(.*/)?"
+    r"(tests?|benchmarks|conftest\.py)(/|$)",
     "photos": r"\.(jpe?g|png|webp|bmp|npy|npz)$",
     "databases": r"\.(sqlite3?|db)(-wal|-shm)?$",
     "secrets": r"(\.(key|pem|p12|pfx)|/\.env|id_rsa|\.netrc|\.pypirc|pip\.conf|service\.key)$",
@@ -32,7 +34,7 @@ FORBIDDEN: Final = {
 ALLOWED: Final = (
     r"^opt/facetwin/model/[^/]+/golden/[^/]+\.jpg$",
     # Certificate authorities and pictures of the packages' own.
-    r"^opt/venv/lib/python3[^/]*/site-packages/(certifi|grpc|matplotlib)/.*\.(pem|png|jpg|npz)$",
+    r"^opt/venv/lib/python3[^/]*/site-packages/(certifi|grpc|matplotlib)/.*\.(pem|png|jpg|np[yz])$",
     r"^opt/venv/lib/python3[^/]*/site-packages/(clang|numpy|scipy|tensorflow|keras)/.*\.np[yz]$",
 )
 NEEDED: Final = (
@@ -67,13 +69,16 @@ def wrong_files(added: list[str]) -> Iterator[str]:
                 yield f"{what}: {path}"
 
 
+def packages_of(root: Path) -> Iterator[Message]:
+    """Metadata of all installed packages, but not of those that others carry within themselves."""
+    for path in root.glob("opt/**/*.dist-info/METADATA"):
+        if "_vendor" not in path.parts:
+            yield HeaderParser().parsestr(path.read_text("utf-8", "replace"))
+
+
 def installed(root: Path) -> dict[str, str]:
     """Versions of the installed packages by normalised name."""
-    found = {}
-    for path in root.glob("opt/**/*.dist-info/METADATA"):
-        header = HeaderParser().parsestr(path.read_text("utf-8", "replace"))
-        found[normal(header["Name"])] = header["Version"]
-    return found
+    return {normal(package["Name"]): package["Version"] for package in packages_of(root)}
 
 
 def normal(name: str) -> str:
@@ -99,11 +104,10 @@ def wrong_packages(packages: dict[str, str], constraints: str, flavour: str) -> 
 
 def by_machine(root: Path) -> Iterator[str]:
     """Requirements that hold on some machines only: constraints made on another would miss them."""
-    for path in root.glob("opt/**/*.dist-info/METADATA"):
-        header = HeaderParser().parsestr(path.read_text("utf-8", "replace"))
-        for requirement in header.get_all("Requires-Dist", []):
+    for package in packages_of(root):
+        for requirement in package.get_all("Requires-Dist", []):
             if "platform_machine" in requirement and "extra ==" not in requirement:
-                yield f"{header['Name']} needs by machine: {requirement}"
+                yield f"{package['Name']} needs by machine: {requirement}"
 
 
 def wrong_bundle(root: Path, flavour: str) -> Iterator[str]:

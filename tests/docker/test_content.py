@@ -13,6 +13,7 @@ content = script("ci/content")
     "path",
     [
         "opt/facetwin/application/tests/test_api.py",
+        "opt/facetwin/bytecode/opt/facetwin/application/tests/test_api.cpython-311.pyc",
         "opt/facetwin/.git/config",
         "opt/facetwin/application/app/__pycache__/main.cpython-311.pyc",
         "opt/facetwin/model/default-2/owner.jpg",
@@ -36,6 +37,7 @@ def test_what_has_no_business_there_is_found(path: str) -> None:
         "opt/facetwin/application/app/main.py",
         "opt/facetwin/model/default-2/golden/astronaut.jpg",
         "opt/venv/lib/python3.11/site-packages/certifi/cacert.pem",
+        "opt/facetwin/bytecode/opt/venv/lib/python3.11/site-packages/tensorflow/test/a.pyc",
         "opt/facetwin/bytecode/opt/facetwin/application/app/main.cpython-311.pyc",
     ],
 )
