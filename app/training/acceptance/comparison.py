@@ -1,8 +1,9 @@
 """Both bundles on the same photos of the test side, side by side."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -214,10 +215,18 @@ def _bundle(
         version=who.version,
         failures=_failures(contest, who),
         histogram=_histogram(found, target, side) if found else None,
-        curve=Curve.of(rate_curve(found, rounds=ROUNDS, seed=seed, points=POINTS))
-        if found
-        else None,
+        curve=_curve(contest, shown, index, seed) if shown else None,
     )
+
+
+def _curve(contest: Contest, shown: _Tried, index: int, seed: int) -> Curve:
+    drawn = rate_curve(shown.found[index], rounds=ROUNDS, seed=seed, points=POINTS)
+    scores = shown.scores[index]
+    first = bisect_left(
+        drawn.fmr, x=True, key=lambda fmr: is_backed(shown.plan, contest.sample, scores, fmr)
+    )
+    # The same photo against many galleries is no new evidence, as `rate_curve` would have it.
+    return Curve.of(replace(drawn, supported=float(drawn.fmr[first - 1]) if first else 0.0))
 
 
 def _failures(contest: Contest, who: Contender) -> Failures:

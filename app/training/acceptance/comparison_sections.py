@@ -37,7 +37,7 @@ class Curve(_Section):
     fnmr: list[float]
     low: list[float]
     high: list[float]
-    supported: float = Field(description="Below this FMR too few false matches are behind it.")
+    supported: float = Field(description="Up to this FMR too few false matches are behind it.")
 
     @classmethod
     def of(cls, found: RateCurve) -> "Curve":

@@ -1,5 +1,6 @@
 """report.html: one page that needs no network and runs no script."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,7 +11,7 @@ from app.training.report.document import RefusalDocument, ReportDocument, Verdic
 from app.training.report.errors_section import errors_section
 from app.training.report.faces import Picture
 from app.training.report.figures import error_curves, gallery, histograms
-from app.training.report.markup import Html, element, items, section
+from app.training.report.markup import Html, element, items, joined, section
 from app.training.report.rates_section import calibration_section, gate_section, side_by_side
 from app.training.report.style import STYLE
 from app.training.report.training_section import options_section, training_section
@@ -68,8 +69,18 @@ def _page(title: str, *content: Html) -> str:
         element("title", title),
         element("style", Html(STYLE)),
     )
-    body = element("body", element("main", *content))
+    verdict, *parts = content
+    body = element("body", element("main", verdict, _contents(joined(parts)), *parts))
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _contents(parts: Html) -> Html:
+    """Links to the sections."""
+    links = (
+        element("a", Html(title), href=f"#{name}")
+        for name, title in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', parts)
+    )
+    return element("nav", items(links), aria_label="Contents")
 
 
 def _about(report: ReportDocument) -> str:

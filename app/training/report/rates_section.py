@@ -15,7 +15,7 @@ from app.training.acceptance.regression import RegressionResult
 from app.training.acceptance.words import count, interval, points, price
 from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
 from app.training.metrics import Interval
-from app.training.report.markup import Html, element, section, table
+from app.training.report.markup import Html, element, joined, section, table
 
 POINT_HEAD: Final = ("References", "max_fmr", "Threshold", "FMR", "FNMR")
 _SHOWN: Final = (0.1, 0.01, 0.001, 0.0001)
@@ -28,7 +28,12 @@ def side_by_side(comparison: Comparison) -> Html:
         f"Active: {comparison.active.version}",
     )
     head = ("Measure", *bundles, "Difference")
-    tables = [table(trials_of(rates), head, [*rate_rows(rates)]) for rates in comparison.rates]
+    tables = [
+        table(
+            trials_of(rates), head, [(name, *map(_cell, told)) for name, *told in rate_rows(rates)]
+        )
+        for rates in comparison.rates
+    ]
     subjects = "the owner" if comparison.owner else f"{comparison.people} people"
     return section(
         "Side by side",
@@ -47,6 +52,12 @@ def side_by_side(comparison: Comparison) -> Html:
         ),
         element("p", FOOTNOTE, class_="soft"),
     )
+
+
+def _cell(text: str) -> Html:
+    """A rate whose interval moves to the next line as a whole."""
+    value, _, rest = text.replace(" %", "\u00a0%").partition(" (")
+    return joined((value, " ", element("span", f"({rest}", class_="range") if rest else ""))
 
 
 UNSUPPORTED: Final = "not supported"
@@ -124,8 +135,8 @@ def regression_row(result: RegressionResult) -> tuple[object, ...]:
     fmr = "none" if result.target_fmr is None else price(result.target_fmr)
     difference = "not known" if result.difference is None else points(result.difference)
     finding = element("span", result.sentence, class_="bad") if result.lost else result.sentence
-    rates = (_known(result.candidate), _known(result.active))
-    return f"{result.people:,} with {result.photos:,} photos", fmr, *rates, difference, finding
+    rates = map(_cell, (_known(result.candidate), _known(result.active), difference))
+    return f"{result.people:,} with {result.photos:,} photos", fmr, *rates, finding
 
 
 def _known(rate: Interval | None) -> str:
@@ -142,10 +153,10 @@ def calibration_section(calibration: Calibration) -> Html:
 
 
 def _calibrated(who: str, buckets: Buckets) -> Html:
-    rows = list(point_rows(buckets))
+    rows = [tuple(map(_cell, row)) for row in point_rows(buckets)]
     if not rows:
         return element("p", f"No false match rate is supported for {who}.")
-    caption = f"Thresholds for {who}, each rate with the 95 % interval for other people"
+    caption = f"Thresholds for {who}, each rate with its 95 % interval"
     return table(caption, POINT_HEAD, rows)
 
 

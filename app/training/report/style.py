@@ -18,6 +18,8 @@ h3{font-size:1rem;margin:1.25rem 0 .25rem}
 .verdict{padding:1rem;border:1px solid var(--line);border-left:.5rem solid var(--even);
 background:var(--panel)}
 .verdict.better{border-left-color:var(--good)}.verdict.worse{border-left-color:var(--bad)}
+td .range{display:inline-block;color:var(--soft)}
+@media (min-width:40rem){td .range{white-space:nowrap}}
 .soft,figcaption,caption{color:var(--soft)}
 .bad{color:var(--bad)}
 caption,figcaption{text-align:left;font-size:.9rem;padding:.25rem 0}

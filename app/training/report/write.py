@@ -41,11 +41,14 @@ def write_data_report(folder: Path, options: TrainingOptions, report: DataReport
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        # Faces are for the service alone, whatever the umask.
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise StorageError(f"{path.name} of the job can't be written: {error.strerror}.") from error

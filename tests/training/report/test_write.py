@@ -117,6 +117,12 @@ def test_every_verdict_has_its_words(
     assert document["verdict"]["sentence"] == f"finetune-1 {sentence}"
 
 
+def test_the_contents_lead_to_the_sections(page: Page) -> None:
+    ids = {attributes["id"] for attributes in page.all("h2")}
+    assert {f"#{name}" for name in ids} == {link["href"] for link in page.all("a")}
+    assert {"side-by-side", "gate", "hardest-errors", "data", "settings"} <= ids
+
+
 def test_the_page_needs_nothing_and_runs_nothing(page: Page, folder: Path) -> None:
     policies = [m["content"] for m in page.all("meta") if m.get("http-equiv")]
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
@@ -263,17 +269,25 @@ def test_refused_photos_have_a_page_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_leaves_the_old_page(
-    job: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "report.html").write_text("old", encoding="utf-8")
+    done: list[int] = []
 
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+    def full(file: int) -> None:
+        done.append(file)
+        if len(done) > 1:  # the JSON still fits
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match=r"report\.html .* No space left"):
         write_data_report(tmp_path, TrainingOptions(), data_report())
     assert (tmp_path / "report.html").read_text("utf-8") == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html"}
+
+
+def test_the_page_with_its_faces_is_for_the_service_alone(folder: Path) -> None:
+    assert (folder / "report.html").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_report_needs_no_tensorflow() -> None:
