@@ -21,6 +21,8 @@ _STATE: Final = "state.json"
 _REPORT: Final = "report.json"
 _CALIBRATION: Final = "calibration.json"
 _BUILDING: Final = ".building-"
+_HALF_DELETED: Final = ".deleted-"
+_LOG: Final = "worker.log"
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -30,7 +32,7 @@ class TrainingPlaces:
 
     Attributes:
         data_dir: Holds anchor/, positive/ and negative/.
-        training_dir: Holds jobs/ and crops/.
+        training_dir: Holds jobs/, crops/ and the log of what jobs print.
         model_dir: Holds the bundles.
     """
 
@@ -47,6 +49,11 @@ class TrainingPlaces:
     def jobs_dir(self) -> Path:
         """A folder for each job."""
         return self.training_dir / "jobs"
+
+    @property
+    def log(self) -> Path:
+        """What the processes of jobs print."""
+        return self.training_dir / _LOG
 
     def draft_of(self, job_id: str) -> Path | None:
         """The bundle that a job was writing; None if it had not come that far."""
@@ -65,8 +72,10 @@ class TrainingFound:
         phrases: How reports and logs begin the names of these photos.
         jobs: Jobs about others whose files hold something of the person.
         splits: Those beside bundles that name a photo of the person.
+        half_deleted: Bundles that were trained on a photo, and whose deletion was interrupted.
         models: Bundles that are about the person, or were trained on a photo.
         has_crops: Whether the cache holds a crop of a photo of the person.
+        is_logged: Whether the log of what jobs print names a photo of the person.
         files: Photos for training, and links in their place.
     """
 
@@ -75,14 +84,17 @@ class TrainingFound:
     phrases: tuple[str, ...]
     jobs: frozenset[str]
     splits: tuple[Path, ...]
+    half_deleted: tuple[Path, ...]
     models: frozenset[str]
     has_crops: bool
+    is_logged: bool
     files: int
 
     @property
     def is_something(self) -> bool:
         """Whether there is anything to erase; models are not erased."""
-        return bool(self.folders or self.jobs or self.splits or self.has_crops)
+        kept = self.folders or self.jobs or self.splits or self.half_deleted
+        return bool(kept) or self.has_crops or self.is_logged
 
 
 def search(places: TrainingPlaces, key: str, hashes: Collection[str]) -> TrainingFound:
@@ -100,7 +112,9 @@ def search(places: TrainingPlaces, key: str, hashes: Collection[str]) -> Trainin
     photos = [photo for _, folder in folders for photo in files_in(folder)]
     known = frozenset(hashes) | {_sha256(photo) for photo in photos if not photo.is_symlink()}
     phrases = tuple(f"{role.value}/{folder.name}/" for role, folder in folders)
-    splits = tuple(s for s in places.model_dir.glob(f"[!.]*/{SPLIT}") if known & _photos_of(s))
+    splits = [s for s in places.model_dir.glob(f"*/{SPLIT}") if known & _photos_of(s)]
+    whole = tuple(split for split in splits if not split.parent.name.startswith("."))
+    half = (s.parent for s in splits if s.parent.name.startswith(_HALF_DELETED))
     about = {
         calibration.parent.name
         for calibration in places.model_dir.glob(f"[!.]*/{_CALIBRATION}")
@@ -111,9 +125,11 @@ def search(places: TrainingPlaces, key: str, hashes: Collection[str]) -> Trainin
         hashes=known,
         phrases=phrases,
         jobs=frozenset(_jobs_with(places, known, phrases)),
-        splits=splits,
-        models=frozenset(about | {split.parent.name for split in splits}),
+        splits=whole,
+        half_deleted=tuple(half),
+        models=frozenset(about | {split.parent.name for split in whole}),
         has_crops=any(known.intersection(_SHA256.findall(crop)) for crop in _crops(places)),
+        is_logged=_names_any(places.log, phrases),
         files=len(photos),
     )
 

@@ -106,7 +106,11 @@ class TrainingTraces:
                 _remove(self._places.jobs_dir / job_id)
             # Any crop may show the person; the cache is made again when it is needed.
             _remove(self._places.crops_dir)
-            for folder in found.folders:
+            if found.is_logged:
+                # Processes may go on writing to it.
+                os.truncate(self._places.log, 0)
+            # Last go the photos, by which the rest is found.
+            for folder in (*found.half_deleted, *found.folders):
                 _remove(folder)
 
     def finish(self, connection: Connection, key: str, pseudonym: str) -> TrainingRemoved | None:

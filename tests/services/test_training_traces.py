@@ -155,6 +155,22 @@ def test_a_split_that_nobody_can_read_goes(kept: Kept, damaged: str) -> None:
     assert not split.exists()
 
 
+def test_what_is_left_of_a_deleted_bundle_goes(kept: Kept) -> None:
+    kept.bundle(".deleted-with", None, ANNA)
+    kept.bundle(".deleted-without", None, BEN)
+    assert kept.erase([sha256(ANNA)]) == TrainingRemoved()
+    assert {Path(path).parent.name for path in kept.left()} == {".deleted-without"}
+
+
+def test_what_processes_have_printed_goes_if_it_names_a_photo(kept: Kept) -> None:
+    log = kept.put("training/worker.log", b"OSError: /srv/data/anchor/Anna/1.jpg")
+    kept.erase()
+    assert log.stat().st_size > 0
+    kept.put("data/anchor/anna/1.jpg", ANNA)
+    kept.erase()
+    assert log.stat().st_size == 0
+
+
 def test_nothing_goes_while_a_job_could_write_it_anew(kept: Kept) -> None:
     kept.put("data/anchor/anna/1.jpg", ANNA)
     kept.job("3" * 32, "ben", JobState.RUNNING)
