@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Final
 
 UNUSED: Final = (
+    "**/*.a",
+    "**/*.h",
+    "**/*.pxd",
     "**/*.pyi",
     "ai_edge_litert/aot",
     "ai_edge_litert/libLiteRtWebGpuAccelerator.so",
@@ -21,6 +24,8 @@ UNUSED: Final = (
     "numpy/_core/_simd.*.so",
     "numpy/distutils",
     "numpy/f2py",
+    # Colours for languages; tracebacks are Python or text.
+    "pygments/lexers/[!_pst]*.py",
     "sqlalchemy/testing",
 )
 

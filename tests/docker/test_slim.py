@@ -38,8 +38,23 @@ def test_what_is_no_library_stays() -> None:
 
 def test_only_what_is_unused_is_removed(tmp_path: Path) -> None:
     packages = tmp_path / "lib" / "python3.11" / "site-packages"
-    keep = ["ai_edge_litert/interpreter.py", "numpy/core.py", "cv2/tests/one.py"]
-    drop = ["ai_edge_litert/vendors/a/b.so", "numpy/lib/tests/c.py", "cv2/__init__.pyi"]
+    keep = [
+        "ai_edge_litert/interpreter.py",
+        "numpy/core.py",
+        "cv2/tests/one.py",
+        "pygments/lexers/_mapping.py",
+        "pygments/lexers/python.py",
+        "pygments/lexers/special.py",
+    ]
+    drop = [
+        "ai_edge_litert/vendors/a/b.so",
+        "numpy/lib/tests/c.py",
+        "cv2/__init__.pyi",
+        "pygments/lexers/java.py",
+        "numpy/_core/include/numpy/a.h",
+        "numpy/__init__.pxd",
+        "numpy/random/lib/b.a",
+    ]
     for name in keep + drop:
         (packages / name).parent.mkdir(parents=True, exist_ok=True)
         (packages / name).write_text("x = 1")
