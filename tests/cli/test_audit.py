@@ -80,6 +80,24 @@ def test_who_is_known_by_training_photos_alone_is_deleted(
     assert not folder.exists()
 
 
+def test_models_that_were_trained_on_the_person_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "model"
+    models.mkdir()
+    active = (MODEL_DIR / "active").read_text("utf-8")
+    (models / "active").write_text(active, "utf-8")
+    (models / active.strip()).symlink_to(MODEL_DIR / active.strip())
+    (models / "mine-1").mkdir()
+    (models / "mine-1" / "calibration.json").write_text('{"subject": "eileen"}', "utf-8")
+    monkeypatch.setenv("FACETWIN_MODEL_DIR", str(models))
+    run(["enroll", ASTRONAUT, "--subject", "Eileen"])
+    capsys.readouterr()
+    assert run(["subjects", "delete", "Eileen", "--yes"]) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "Trained on photos of Eileen, and can't unlearn them: mine-1." in shown
+
+
 def test_a_lost_service_key_is_not_replaced_unasked(
     capsys: pytest.CaptureFixture[str], application_data: Path
 ) -> None:
