@@ -43,13 +43,15 @@ from app.training.trials import MAX_REFERENCES
 __all__ = ["Comparison", "HardError", "compare", "hardest"]
 
 FMRS: Final = (0.01, 0.001)
-"""Shown beside FACETWIN_MAX_FMR."""
+"""Told in any case, as far as they are supported."""
 BINS: Final = 50
 POINTS: Final = 150
 
 
 def compare(contest: Contest, *, max_fmr: float, seed: int) -> Comparison:
     """All rates of both bundles, on the same trials.
+
+    FNMR is told at `FMRS`, at `max_fmr`, and at the rate that the gate compares by.
 
     Args:
         contest: Both on the test side.
@@ -65,6 +67,7 @@ def compare(contest: Contest, *, max_fmr: float, seed: int) -> Comparison:
     tried = [each for each in tried if each.complete]
     shown = max((e for e in tried if e.references <= REFERENCES), key=_references, default=None)
     target = backed_target(contest, shown.plan, max_fmr, seed=seed) if shown else None
+    fmrs = {*FMRS, max_fmr, *([target.fmr] if target else [])}
     subjects = np.isin(contest.sample.people, contest.subjects)
     return Comparison(
         max_fmr=max_fmr,
@@ -75,7 +78,7 @@ def compare(contest: Contest, *, max_fmr: float, seed: int) -> Comparison:
         shown_references=shown.references if shown else 0,
         candidate=_bundle(contest, Side.CANDIDATE, shown, target, seed),
         active=_bundle(contest, Side.ACTIVE, shown, target, seed),
-        rates=[_rates(contest, each, (*FMRS, max_fmr), seed) for each in tried],
+        rates=[_rates(contest, each, sorted(fmrs), seed) for each in tried],
         note=None if tried else _NOTHING,
     )
 
@@ -119,7 +122,7 @@ def _rates(contest: Contest, tried: _Tried, fmrs: Sequence[float], seed: int) ->
     found = tried.found[0]
     weights = found.weights(ROUNDS, seed)
     units = len(np.unique(found.owners))
-    targets = _targets(contest, tried, sorted(set(fmrs)), seed)
+    targets = _targets(contest, tried, fmrs, seed)
     votes = [_votes(contest, who, tried, weights, units) for who in contest.contenders]
     equal = [_equal_error_rate(each, weights, units) for each in tried.found]
     return AtReferences(

@@ -1,6 +1,6 @@
 """The hardest errors as pairs of faces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from app.training.acceptance.hardest import ErrorKind, HardError, Side
@@ -58,7 +58,7 @@ def _pair(shown: ShownError, faces: Mapping[int, Picture]) -> Html:
     return element(
         "figure",
         element("div", *pictures, class_="faces"),
-        element("figcaption", _told(error), element("br"), _files(shown)),
+        element("figcaption", _told(error), *_files(shown)),
     )
 
 
@@ -67,9 +67,9 @@ def _told(error: HardError) -> str:
     return f"{_SAME[error.kind]}: score {error.score:.4f}, {side} {error.threshold:.4f}."
 
 
-def _files(shown: ShownError) -> str:
-    names = (shown.probe_file, shown.reference_file)
-    return " / ".join(name or "a photo that is not in the data" for name in names)
+def _files(shown: ShownError) -> Iterator[Html]:
+    for what, name in (("Probe", shown.probe_file), ("Reference", shown.reference_file)):
+        yield joined((element("br"), f"{what}: {name or 'not among the usable photos'}"))
 
 
 def _face(what: str, file: str | None, picture: Picture) -> Html:

@@ -15,7 +15,7 @@ from app.training.acceptance.regression import RegressionResult
 from app.training.acceptance.words import count, interval, points, price
 from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
 from app.training.metrics import Interval
-from app.training.report.markup import Html, element, joined, section, table
+from app.training.report.markup import Html, element, items, joined, section, table
 
 POINT_HEAD: Final = ("References", "max_fmr", "Threshold", "FMR", "FNMR")
 _SHOWN: Final = (0.1, 0.01, 0.001, 0.0001)
@@ -29,9 +29,7 @@ def side_by_side(comparison: Comparison) -> Html:
     )
     head = ("Measure", *bundles, "Difference")
     tables = [
-        table(
-            trials_of(rates), head, [(name, *map(_cell, told)) for name, *told in rate_rows(rates)]
-        )
+        table(trials_of(rates), head, [tuple(map(_cell, row)) for row in rate_rows(rates)])
         for rates in comparison.rates
     ]
     subjects = "the owner" if comparison.owner else f"{comparison.people} people"
@@ -56,7 +54,7 @@ def side_by_side(comparison: Comparison) -> Html:
 
 def _cell(text: str) -> Html:
     """A rate whose interval moves to the next line as a whole."""
-    value, _, rest = text.replace(" %", "\u00a0%").partition(" (")
+    value, _, rest = text.replace(" %", "\u00a0%").replace(" *", "\u00a0*").partition(" (")
     return joined((value, " ", element("span", f"({rest}", class_="range") if rest else ""))
 
 
@@ -109,18 +107,19 @@ def _failures(bundle: BundleSection) -> str:
 
 def gate_section(gate: GateResult, regressions: Sequence[RegressionResult]) -> Html:
     """How the bundles were judged, and what it costs other people."""
-    rows = [(result.name, *regression_row(result)) for result in regressions]
     chance = "" if gate.chance is None else _CHANCE.format(gate.chance)
+    rows = [_regression_row(result) for result in regressions if result.target_fmr is not None]
+    sentences = (
+        element("strong", result.sentence, class_="bad") if result.lost else result.sentence
+        for result in regressions
+    )
+    head = ("Who", "People", "Photos", "FMR", "New", "Active", "Difference")
     return section(
         "Gate",
         element("p", gate.sentence + chance),
-        table(
-            "Does anyone else lose by it? FNMR of both bundles at the same FMR",
-            ("Who", "People", "FMR", "New", "Active", "Difference", "Finding"),
-            rows,
-        )
-        if rows
-        else "",
+        element("h3", "Does anyone else lose by it?"),
+        items(sentences),
+        table("FNMR of both bundles at the same FMR", head, rows) if rows else "",
     )
 
 
@@ -130,13 +129,12 @@ _CHANCE: Final = (
 )
 
 
-def regression_row(result: RegressionResult) -> tuple[object, ...]:
+def _regression_row(result: RegressionResult) -> tuple[object, ...]:
     """Figures of one set of other people, for a table."""
     fmr = "none" if result.target_fmr is None else price(result.target_fmr)
     difference = "not known" if result.difference is None else points(result.difference)
-    finding = element("span", result.sentence, class_="bad") if result.lost else result.sentence
-    rates = map(_cell, (_known(result.candidate), _known(result.active), difference))
-    return f"{result.people:,} with {result.photos:,} photos", fmr, *rates, finding
+    rates = (fmr, _known(result.candidate), _known(result.active), difference)
+    return result.name, f"{result.people:,}", f"{result.photos:,}", *map(_cell, rates)
 
 
 def _known(rate: Interval | None) -> str:

@@ -124,6 +124,18 @@ def test_no_rate_is_stated_that_too_few_people_support() -> None:
     assert told.candidate.value == judged.candidate.value
 
 
+def test_the_rate_that_the_gate_compares_by_is_told() -> None:
+    """Of 4,950 pairs 0.2 % are nine, 0.5 % are 24, and 1 % are enough."""
+    found, judged = compare(FEW, max_fmr=0.002, seed=1), judge(FEW, max_fmr=0.002, seed=1)
+    assert judged.target_fmr == 0.01
+    fmrs = [each.target_fmr for each in found.rates[1].at_fmr]
+    assert fmrs == [0.01, 0.002, 0.001]
+    lax = compare(contest(sample([9, *[1] * 40]), 0.6, 0.8), max_fmr=0.001, seed=1)
+    assert lax.candidate.histogram is not None
+    assert lax.candidate.histogram.fmr == 0.05
+    assert [each.target_fmr for each in lax.rates[0].at_fmr] == [0.05, 0.01, 0.001]
+
+
 @pytest.mark.parametrize(("bias", "precision"), [(3.0, 1.0), (7.0, 0.5)])
 def test_votes_as_the_tutorial_counts_them(bias: float, precision: float) -> None:
     """A stranger is 4 * (1 - cos + sin) from the owner: 3.46 for the nearest, 4 at least for most.
