@@ -16,8 +16,9 @@ Arrays = tuple[NDArray[Any], ...]
 Make = Callable[[int], Arrays]
 """The arrays of batch `step`, each with one row an example; called from several threads."""
 
-FACES_BYTES: Final = 768 * 1024**2
-"""Faces that are kept in memory: a quarter of what a job may take by default."""
+FACES_BYTES: Final = 192 * 1024**2
+"""Faces that are kept in memory: a sixteenth of what a job may take by default, most of which the
+network needs. On a CPU a step takes so much longer that decoding the others costs nothing."""
 
 _READY: Final = 2
 """Batches that are prepared ahead."""

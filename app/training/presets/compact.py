@@ -33,9 +33,6 @@ from app.training.presets.verification import RATES, VerifiedPeople
 
 VALIDATION: Final = f"true accept rate of unseen people, mean over FMR {RATES}"
 
-FACES_BYTES: Final = 256 * 1024**2
-"""Faces that are kept in memory; a batch takes so long that decoding others costs nothing."""
-
 _AUGMENTATION: Final = Augmentation(Jitter((0.92, 1.08), 4.0, 8.0), degraded=0.2)
 
 
@@ -103,7 +100,7 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
     policy = prepare(options.seed, threads)
     config = fitting(config or CompactConfig(), policy)
     template = arcface_crop(base.manifest.alignment.template(), COMPACT_INPUT)
-    faces = Faces(lambda row: dataset.faces(row, template, MARGIN), FACES_BYTES)
+    faces = Faces(lambda row: dataset.faces(row, template, MARGIN))
     batches = ClassBatches(
         dataset,
         split.rows(Side.TRAIN),
