@@ -82,11 +82,12 @@ check_content() {
   fi
 }
 
-# Nothing that was built before is used; what is installed must come out the same.
+# check_repeatable FILE IMAGE [OPTION...]: nothing that was built before is used; what is installed
+# must come out the same.
 check_repeatable() {
   local again=localhost/facetwin:again
-  packages_of "$1" >"$WORK/packages-once.txt"
-  build docker/serving.Dockerfile "$again" --no-cache
+  packages_of "$2" >"$WORK/packages-once.txt"
+  build "$1" "$again" --no-cache "${@:3}"
   packages_of "$again" >"$WORK/packages-again.txt"
   diff "$WORK/packages-once.txt" "$WORK/packages-again.txt" || fail "two builds differ"
   engine rmi "$again" >/dev/null
@@ -94,7 +95,7 @@ check_repeatable() {
 }
 
 packages_of() {
-  engine run --rm --network none --entrypoint python "$1" -I -c 'if True:
+  engine run --rm --network none --entrypoint /opt/venv/bin/python "$1" -I -c 'if True:
     from importlib.metadata import distributions
     print(*sorted(f"{d.name}=={d.version}" for d in distributions()), sep="\n")'
 }
@@ -140,8 +141,10 @@ main() {
     echo "TRAINING=0: no training job was run"
   fi
   say "build docker/serving.Dockerfile again, from nothing"
-  check_repeatable localhost/facetwin:serving
-  say "images: all checks passed"
+  check_repeatable docker/serving.Dockerfile localhost/facetwin:serving
+  say "build the packages of Dockerfile again, from nothing"
+  check_repeatable Dockerfile localhost/facetwin:training --target dependencies
+  say "images: all checks passed; they are in $WORK, which can be deleted"
 }
 
 clean_up() {

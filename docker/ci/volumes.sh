@@ -3,7 +3,7 @@
 
 check_volumes() {
   local image=$1 name=facetwin-ci volume=facetwin-ci-$RANDOM
-  install -d -m 0700 "$WORK/foreign"
+  install -d -m 0700 "$WORK/foreign" "$WORK/backup"
   ends_with "read-only volume" "can't be written: Read-only file system" "$image" \
     -v "$volume:/var/lib/facetwin:ro"
   ends_with "volume of another user" "can't be written: Permission denied.*user 12345" "$image" \
@@ -30,8 +30,37 @@ check_volumes() {
   ends_with "volume of a newer image" "made by another version of Facetwin" "$image" \
     -v "$volume:/var/lib/facetwin"
   engine volume rm "$volume" >/dev/null
+  check_backup "$image" "$name"
   check_full "$image" "$name"
   starts=()
+}
+
+# check_backup IMAGE CONTAINER: by the commands of docs/operations.md, into another volume.
+check_backup() {
+  local volume=facetwin-ci-$RANDOM copy=facetwin-ci-copy-$RANDOM
+  starts_in_time "volume that is backed up" run_service "$2" "$volume" "$1" \
+    -p "127.0.0.1:$PORT:8000"
+  enroll collins astronaut.jpg
+  stops_in_time "$2"
+  engine rm "$2" >/dev/null
+  in_tar "$1" -v "$volume:/volume:ro" -- -C /volume -czf /backup/facetwin.tgz .
+  in_tar "$1" -v "$copy:/volume" -- -C /volume -xzpf /backup/facetwin.tgz
+  starts_in_time "restored volume" run_service "$2" "$copy" "$1" -p "127.0.0.1:$PORT:8000"
+  verify collins astronaut.jpg match
+  stops_in_time "$2"
+  engine rm "$2" >/dev/null
+  engine volume rm "$volume" "$copy" >/dev/null
+}
+
+# in_tar IMAGE [OPTION...] -- ARGUMENT...
+in_tar() {
+  local image=$1
+  local -a options=()
+  shift
+  while [[ $1 != -- ]]; do options+=("$1") && shift; done
+  shift
+  engine run --rm --network none --user 0 -v "$WORK/backup:/backup" "${options[@]}" \
+    --entrypoint tar "$image" "$@"
 }
 
 # check_full IMAGE CONTAINER: the disk fills up while the service runs. It goes on verifying, says
