@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 here=docker/ci
 # shellcheck source=docker/engine.sh
 source docker/engine.sh
+# shellcheck source=docker/ci/priority.sh
+source $here/priority.sh
 # shellcheck source=docker/ci/service.sh
 source $here/service.sh
 # shellcheck source=docker/ci/volumes.sh
@@ -105,7 +107,7 @@ try_image() {
   say "$flavour: what is in the image"
   check_content "$image" "$flavour"
   say "$flavour: locked down, over the published port"
-  check_service "$image"
+  with_priority check_service "$image"
   say "$flavour: without egress"
   check_no_egress "$image"
 }
@@ -154,6 +156,7 @@ clean_up() {
   engine volume rm -a -f >/dev/null 2>&1 || true
   engine network rm -f facetwin-ci-inside >/dev/null 2>&1 || true
   engine image prune -f >/dev/null 2>&1 || true
+  remove_groups
 }
 
 main "$@"

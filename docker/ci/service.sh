@@ -5,10 +5,10 @@ URL=http://127.0.0.1:$PORT
 PORTRAITS=tests/fixtures/portraits
 KEY=container-ci-key-0123456789
 # No file system but the volume can be written, nothing is permitted, the user is nobody's. Two
-# threads, as in compose.yaml, and the larger part of the CPUs: figures shall not depend on how many
-# of them this machine has, and what else it does.
+# threads, as in compose.yaml: figures shall not depend on how many CPUs this machine has.
 LOCKED=(--read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges
-  --user 12345 --memory 1g --pids-limit 256 --cpu-shares 65536 -e FACETWIN_INFERENCE_THREADS=2)
+  --user 12345 --memory 1g --pids-limit 256 --cgroup-parent "/$CGROUP"
+  -e FACETWIN_INFERENCE_THREADS=2)
 # More starts, while other work on this machine slows them down all the same.
 MORE_STARTS=5
 
