@@ -16,6 +16,10 @@ TOOLS=(buildah podman runc netavark aardvark-dns iptables mmdebstrap)
 why_not=
 
 prepare_engine() {
+  if [[ $(id -u) != 0 ]]; then
+    why_not="only root can do that"
+    return 1
+  fi
   _install_tools || return 1
   mkdir -p "$WORK/mnt"
   _write_settings
@@ -56,8 +60,8 @@ _install_tools() {
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   ((${#missing[@]})) || return 0
-  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-    why_not="${missing[*]} missing, and only root on Debian can install them"
+  if ! command -v apt-get >/dev/null; then
+    why_not="${missing[*]} missing, which only Debian has under these names"
     return 1
   fi
   if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
