@@ -36,8 +36,8 @@ ReportKind = Literal["html", "json"]
 
 
 def training_is_installed() -> bool:
-    """Whether TensorFlow is there, and what runs a job with it; neither is imported."""
-    return all(find_spec(module) is not None for module in ("tensorflow", JOB_MODULE))
+    """Whether TensorFlow is there; it is not imported."""
+    return find_spec("tensorflow") is not None
 
 
 def job_folder(training_dir: Path, job_id: str) -> Path:
@@ -233,9 +233,7 @@ class TrainingJobs:
     def _require_installed(self) -> None:
         if not self._installed():
             raise TrainingUnavailableError(
-                _CANNOT_YET
-                if find_spec("tensorflow")
-                else "Training needs TensorFlow, which is not installed here: pip install "
+                "Training needs TensorFlow, which is not installed here: pip install "
                 "'facetwin[train]', or use the image that trains."
             )
 
@@ -276,9 +274,6 @@ _WORDS: Final = {
     JobState.CANCELLED: "was cancelled",
     JobState.INTERRUPTED: "was interrupted",
 }
-
-
-_CANNOT_YET: Final = "This version of Facetwin can't run training jobs yet."
 
 
 def _existing(rows: JobRows, job_id: str) -> JobRecord:

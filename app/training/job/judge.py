@@ -1,0 +1,251 @@
+"""A trained network, made ready to serve, and judged on photos that it never saw."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from time import monotonic
+from typing import Any, Final
+
+import numpy as np
+
+from app.domain.calibration import Calibration
+from app.domain.decisions import Decider
+from app.domain.subjects import subject_key
+from app.domain.training import (
+    EnrolledPhotos,
+    JobPlaces,
+    Monitor,
+    Preset,
+    Stage,
+    TrainingOptions,
+)
+from app.inference.bundle import CALIBRATION, GOLDEN, Bundle, load_bundle
+from app.inference.decode import DecodeLimits
+from app.inference.manifest import CalibrationDocument
+from app.inference.pipeline import Pipeline
+from app.training.acceptance.comparison import compare
+from app.training.acceptance.contest import Contender, Contest
+from app.training.acceptance.decision import Duties, decide_activation
+from app.training.acceptance.gate import judge
+from app.training.acceptance.pricing import NOBODY, calibrate_owner
+from app.training.acceptance.regression import Enrolled, embed_enrolled, regressions
+from app.training.acceptance.sample import Sample
+from app.training.data.dataset import Dataset
+from app.training.data.examine import Examined
+from app.training.data.inspection import DataReport
+from app.training.data.split import Split
+from app.training.datasets import Side
+from app.training.embedding_set import EmbeddingSet, embed_all
+from app.training.job.bundle import Draft, provenance, write_golden
+from app.training.job.leavings import let_go
+from app.training.job.memory import SPLIT, Decision, write_json
+from app.training.presets.trained import Trained
+from app.training.report.card import model_card
+from app.training.report.findings import Findings
+from app.training.report.write import write_report
+
+CARD: Final = "model_card.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained network, and all that it came from.
+
+    Attributes:
+        draft: Its bundle: networks and sections are written.
+        base: The bundle that the job started from, which it is held against.
+        trained: What training gave.
+        dataset: Distinct, usable photos.
+        split: The side of each.
+        examined: All photos, the unusable ones too.
+        data: What was found in them.
+        options: Of the job.
+        began: When the job's process began, by `monotonic`.
+    """
+
+    draft: Draft
+    base: Bundle
+    trained: Trained
+    dataset: Dataset
+    split: Split
+    examined: Sequence[Examined]
+    data: DataReport
+    options: TrainingOptions
+    began: float
+
+    @property
+    def subject(self) -> str | None:
+        """Key of the subject that the owner is; None for a bundle that is for everybody."""
+        if self.options.preset is Preset.COMPACT:
+            return None
+        return subject_key(self.options.subject)
+
+
+def judge_candidate(
+    candidate: Candidate, places: JobPlaces, monitor: Monitor, enrolled: EnrolledPhotos
+) -> Decision:
+    """Calibrate, compare with the base, decide; finish the bundle and write the report.
+
+    Everything is measured with the exported network, as it would serve.
+
+    Args:
+        candidate: What is judged.
+        places: The report goes to the job's folder.
+        monitor: Told how far it is; it may stop this.
+        enrolled: Photos of enrolled subjects, for the regression test.
+
+    Raises:
+        StorageError: If the report can't be written.
+        JobStoppedError: If the monitor asked for it.
+    """
+    options, base, draft = candidate.options, candidate.base, candidate.draft
+    sample = Sample.of(
+        candidate.dataset,
+        candidate.split,
+        candidate.examined,
+        everybody=candidate.subject is None,
+    )
+    draft.sections["training"] = provenance(base, candidate.trained, options, _counts(candidate))
+    pipeline = _unpriced_pipeline(draft, places.threads)
+    photos = embed_all(
+        pipeline,
+        sample.images,
+        threads=places.threads,
+        progress=lambda done, total: monitor.progress(done, total, what="unseen photos"),
+    )
+    calibration = calibrate_owner(
+        sample, photos, pipeline.decider, subject=candidate.subject, seed=options.seed
+    )
+    contest = Contest.of(
+        sample,
+        _contender(draft.writer.version, pipeline.decider, calibration, candidate, photos),
+        Contender(
+            base.manifest.version,
+            base.manifest.decider(base.calibration).about(candidate.subject),
+            known_embeddings(sample, candidate.dataset),
+        ),
+    )
+    gallery = embed_enrolled(
+        enrolled(), pipeline, Pipeline(base, engines=1, limits=DecodeLimits()), monitor
+    )
+    del pipeline  # with an interpreter for each thread, all of which unpack the network
+    let_go()
+    comparison = compare(contest, max_fmr=places.max_fmr, seed=options.seed)
+    monitor.stage(Stage.GATE)
+    gate = judge(contest, max_fmr=places.max_fmr, seed=options.seed)
+    lost = regressions(
+        contest,
+        gallery,
+        subject=candidate.subject,
+        max_fmr=places.max_fmr,
+        seed=options.seed,
+    )
+    duties = _duties(candidate, gallery, places.max_fmr)
+    decision = decide_activation(options.activate, gate, lost, calibration, duties)
+    for reason in decision.reasons:
+        monitor.log(reason)
+    findings = Findings(
+        version=draft.writer.version,
+        base=base,
+        options=options,
+        trained=candidate.trained,
+        dataset=candidate.dataset,
+        split=candidate.split,
+        data=candidate.data,
+        contest=contest,
+        comparison=comparison,
+        gate=gate,
+        regressions=lost,
+        decision=decision,
+        calibration=calibration,
+        seconds=monotonic() - candidate.began,
+    )
+    _finish(candidate, calibration, sample, model_card(findings))
+    write_report(places.work_dir, findings)
+    return decision
+
+
+def known_embeddings(sample: Sample, dataset: Dataset) -> EmbeddingSet:
+    """What the base made of the photos when they were examined; nothing of the unusable ones."""
+    usable = sample.rows >= 0
+    embeddings = np.zeros((len(sample), dataset.embeddings.shape[1]), np.float32)
+    embeddings[usable] = dataset.embeddings[sample.rows[usable]]
+    return EmbeddingSet(
+        images=sample.images,
+        identities=sample.people,
+        embeddings=embeddings,
+        found=usable,
+        usable=usable.copy(),
+        measures=({},) * len(sample),
+        reasons=((),) * len(sample),
+    )
+
+
+def _unpriced_pipeline(draft: Draft, threads: int) -> Pipeline:
+    """The pipeline of a bundle that has no calibration yet."""
+    writer = draft.writer
+    document = CalibrationDocument.of(NOBODY, {})
+    writer.add_json(CALIBRATION, document.model_dump(mode="json"))
+    writer.add_json(GOLDEN, [])
+    writer.manifest(draft.sections)
+    return Pipeline(load_bundle(writer.directory), engines=threads, limits=DecodeLimits())
+
+
+def _contender(
+    version: str,
+    decider: Decider,
+    calibration: Calibration,
+    candidate: Candidate,
+    photos: EmbeddingSet,
+) -> Contender:
+    priced = replace(decider, calibration=calibration).about(candidate.subject)
+    return Contender(version, priced, photos)
+
+
+def _duties(candidate: Candidate, gallery: Enrolled, max_fmr: float) -> Duties:
+    counts = Counter(gallery.subjects)
+    own = counts.pop(candidate.subject, 0) if candidate.subject else 0
+    return Duties(
+        subject=candidate.subject,
+        references=own,
+        others=frozenset(counts.values()),
+        max_fmr=max_fmr,
+    )
+
+
+def _finish(candidate: Candidate, calibration: Calibration, sample: Sample, card: str) -> None:
+    """Write what the bundle still lacks, and load it to be sure of it."""
+    draft, writer = candidate.draft, candidate.draft.writer
+    data = {
+        "set": "photos that the network was not trained on",
+        "photos": len(sample),
+        "people": len(np.unique(sample.people)),
+        "owner": sample.owner is not None,
+    }
+    document = CalibrationDocument.of(calibration, data)
+    writer.add_json(CALIBRATION, document.model_dump(mode="json"))
+    writer.add(CARD, card.encode())
+    write_golden(draft, candidate.base)
+    writer.manifest(draft.sections)
+    load_bundle(writer.directory)
+    # Behind the manifest, so without a checksum: erasure takes entries out of it.
+    write_json(writer.directory / SPLIT, candidate.split.document(candidate.dataset))
+
+
+def _counts(candidate: Candidate) -> dict[str, Any]:
+    """How many photos and people of each side; no names."""
+    dataset, split = candidate.dataset, candidate.split
+    document = json.dumps(split.document(dataset), sort_keys=True)
+    return {
+        "split_sha256": sha256(document.encode()).hexdigest(),
+        "photos_of_the_owner": _by_side(split, dataset.owner),
+        "photos_of_others": _by_side(split, dataset.others),
+        "other_people": len(np.unique(dataset.people[dataset.others])),
+    }
+
+
+def _by_side(split: Split, rows: Iterable[int]) -> dict[str, int]:
+    sides = [split.sides[row] for row in rows]
+    return {side.value: sides.count(side) for side in Side}
