@@ -142,7 +142,11 @@ def _validate(twin: Any, valid: SeenPhotos | None, progress: Progress) -> None:
 
 
 def _validation(twin: Any, valid: SeenPhotos | None) -> tuple[float, float] | None:
-    """Loss over all views, and the share of the owner's pairs that the head decides right."""
+    """How badly the owner is parted, over all views; share of the owner's pairs decided right.
+
+    How far strangers moved is left out: the base has not moved them, so counted in it would win
+    against every training. That they don't suffer is what the pull is for, and the gate tests it.
+    """
     if valid is None:
         return None
     from keras import ops
@@ -152,8 +156,8 @@ def _validation(twin: Any, valid: SeenPhotos | None) -> tuple[float, float] | No
     stored = twin(valid.features[-1].astype(np.float32))[0]
     losses, right = [], []
     for view in valid.features:
-        now, base = twin(view.astype(np.float32))
-        losses.append(float(twin.objective(now, base, rows, people, (stored, rows, people))))
+        now, _ = twin(view.astype(np.float32))
+        losses.append(float(twin.parting(now, rows, people, (stored, rows, people))))
         logits = np.asarray(twin.logits(now[: valid.owners], stored))
         same = np.broadcast_to(valid.people[None] == 0, logits.shape)
         apart = np.arange(len(logits))[:, None] != np.arange(logits.shape[1])[None]

@@ -85,12 +85,11 @@ def finetuning_twin(
             apart = ops.abs(some[:, None] - others[None])
             return self.bias - ops.matmul(apart, self.slopes)
 
-        def objective(self, now: Any, base: Any, rows: Any, people: Any, against: Any) -> Any:
-            """Loss of a batch whose rows are numbered and `people` named; `against` is a bank.
+        def parting(self, now: Any, rows: Any, people: Any, against: Any) -> Any:
+            """How badly a batch parts the owner from strangers: what training is for.
 
             Args:
                 now: Embeddings, the owner's first, shape (n, d).
-                base: The base's embeddings of the same, shape (n, d).
                 rows: Numbers of the photos, shape (n,).
                 people: Of the photos, shape (n,); the owner is 0.
                 against: Embeddings, rows and people of a bank to part the owner from.
@@ -109,10 +108,13 @@ def finetuning_twin(
                 c.scale,
             )
             parted = parted / ops.maximum(ops.mean(share), 1e-6)  # strangers have no loss in it
-            strangers = 1 - share
-            kept = ops.sum(ops.sum(ops.square(now - base), axis=-1) * strangers)
-            kept = kept / ops.maximum(ops.sum(strangers), 1)
-            return pairs + c.contrast_weight * parted + c.distillation_weight * kept
+            return pairs + c.contrast_weight * parted
+
+        def moving(self, now: Any, base: Any, people: Any) -> Any:
+            """How far strangers have moved from where the base puts them: what it may not cost."""
+            strangers = ops.cast(ops.not_equal(people, 0), now.dtype)
+            moved = ops.sum(ops.sum(ops.square(now - base), axis=-1) * strangers)
+            return moved / ops.maximum(ops.sum(strangers), 1)
 
         def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
             now, base = y_pred
@@ -121,7 +123,8 @@ def finetuning_twin(
             stored = ops.convert_to_tensor(self.bank)
             every = ops.arange(len(bank), dtype="int32")
             against = (stored, every, ops.convert_to_tensor(self.people))
-            loss = self.objective(now, base, rows, people, against)
+            loss = self.parting(now, rows, people, against)
+            loss = loss + c.distillation_weight * self.moving(now, base, people)
             moved = c.momentum * ops.take(stored, rows, axis=0) + (1 - c.momentum) * now
             moved = ops.stop_gradient(ops.normalize(moved, axis=-1))
             self.bank.assign(ops.scatter_update(stored, rows[:, None], moved))
