@@ -162,16 +162,18 @@ class GivenSubjects(Comparisons):
         many references hardly any would be left, so there the product is taken to first order:
         `1 + sum(number - 1)`, at least 0.
         """
+        gallery = self.sides(drawn)
+        own = drawn[..., self.owners] * gallery[..., self.galleries]
+        return own, gallery[..., self.first] * drawn[..., self.second]
+
+    def sides(self, drawn: Counts) -> Rates:
+        """How much each gallery counts in rounds of a bootstrap, shape (..., galleries)."""
         numbers = drawn[..., : self.members.shape[1]]
         members = self.members.T.astype(np.float64)
         if members.sum(axis=0).max(initial=0) <= MOST_MULTIPLIED:
-            gallery = np.exp(np.log(np.maximum(numbers, 1)) @ members) * (
-                (numbers == 0) @ members < 1
-            )
-        else:
-            gallery = np.maximum((numbers - 1) @ members + 1, 0)
-        own = drawn[..., self.owners] * gallery[..., self.galleries]
-        return own, gallery[..., self.first] * drawn[..., self.second]
+            product = np.exp(np.log(np.maximum(numbers, 1)) @ members)
+            return np.where((numbers == 0) @ members < 1, product, 0.0)
+        return np.asarray(np.maximum((numbers - 1) @ members + 1, 0))
 
 
 def comparisons(plan: TrialPlan, sample: Sample, scores: Floats, *, given: bool) -> Comparisons:
