@@ -155,7 +155,6 @@ clean_up() {
   engine volume prune -f >/dev/null 2>&1 || true
   engine volume rm -a -f >/dev/null 2>&1 || true
   engine network rm -f facetwin-ci-inside >/dev/null 2>&1 || true
-  engine image prune -f >/dev/null 2>&1 || true
   remove_groups
 }
 

@@ -13,13 +13,13 @@ check_training() {
   starts_in_time "service that is to train" true
   upload_photos "$image"
   job=$(submit_job)
-  wait_for "$job" running
+  wait_for "$job" stage train
   stops_in_time "$name"
   starts_in_time "restart in the middle of a job" engine start "$name"
   starts=()
-  wait_for "$job" interrupted
+  wait_for "$job" state interrupted
   call "/train/$job/resume" -X POST >/dev/null
-  wait_for "$job" succeeded
+  wait_for "$job" state succeeded
   call /models | grep -q '"container-ci"' || fail "the model of the job is not listed"
   enroll collins astronaut.jpg
   verify collins astronaut.jpg match
@@ -51,19 +51,20 @@ submit_job() {
     sed -n 's/.*"job_id":"\([^"]*\)".*/\1/p'
 }
 
-# wait_for JOB STATE
+# wait_for JOB FIELD VALUE: e.g. `state succeeded`.
 wait_for() {
-  local begin answer state
+  local begin answer
   begin=$(milliseconds)
-  while true; do
-    answer=$(call "/train/$1")
-    state=$(sed -n 's/.*"state":"\([a-z]*\)".*/\1/p' <<<"$answer")
-    [[ $state = "$2" ]] && break
-    case $state in
-      failed | cancelled | succeeded) fail "the job is $state instead of $2: $answer" ;;
+  while answer=$(call "/train/$1") && [[ $(field "$2" "$answer") != "$3" ]]; do
+    case $(field state "$answer") in
+      queued | running) ;;
+      *) fail "the job came to its end before its $2 was $3: $answer" ;;
     esac
-    (($(milliseconds) - begin < JOB_SECONDS * 1000)) || fail "the job is not $2 yet: $answer"
-    sleep 0.5
+    (($(milliseconds) - begin < JOB_SECONDS * 1000)) || fail "the job's $2 is not $3 yet: $answer"
+    sleep 0.2
   done
-  echo "job $2 after $((($(milliseconds) - begin) / 1000)) s"
+  echo "job: $2 $3 after $((($(milliseconds) - begin) / 1000)) s"
 }
+
+# field NAME JSON: the first text of this name.
+field() { grep -o "\"$1\":\"[a-z_]*\"" <<<"$2" | head -1 | cut -d '"' -f 4; }
