@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from app.training.acceptance import rounds
 from app.training.acceptance.contest import (
     Contest,
     GivenSubjects,
@@ -32,6 +33,17 @@ def test_many_rounds_at_once_are_the_same_as_one_by_one(given: bool, fmr: float)
     drawn = fnmr_rounds(made, fmr, weights)
     assert drawn[~np.isnan(drawn)] == pytest.approx(one_by_one)
     assert len(one_by_one) > 20
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_where_many_match_all_scores_are_looked_at(
+    given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = found(given=given)
+    weights = made.weights(40, 1)
+    at_once = fnmr_rounds(made, 0.3, weights)
+    monkeypatch.setattr(rounds, "AHEAD", 0)
+    assert np.array_equal(fnmr_rounds(made, 0.3, weights), at_once, equal_nan=True)
 
 
 def test_without_resampling_the_weights_change_nothing() -> None:
