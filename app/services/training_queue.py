@@ -69,6 +69,16 @@ class TrainingQueue:
             JobRows(connection).beat(job_id, note.stage, note.progress, utc_now())
             JobLogRows(connection).append(job_id, note.lines)
 
+    def state_of(self, job_id: str) -> JobState | None:
+        """Where a job stands; None if there is none of this id.
+
+        Raises:
+            StorageError: If the database can't be read.
+        """
+        with self._database.read_apart() as connection:
+            job = JobRows(connection).get(job_id)
+            return None if job is None else job.state
+
     def is_cancelled(self, job_id: str) -> bool:
         """Whether the job was asked to stop, or was erased.
 

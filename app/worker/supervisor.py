@@ -22,6 +22,7 @@ from app.services.training_queue import TrainingQueue
 from app.settings import Settings
 from app.storage.database import Database
 from app.worker.handover import write_handover
+from app.worker.leftovers import sweep
 from app.worker.lock import WorkerLock
 from app.worker.log_file import WORKER_LOG, open_log
 
@@ -101,6 +102,7 @@ class Supervisor:
             if counts[JobState.RUNNING]:
                 for job_id in self._queue.bury():
                     _log.warning("job_found_dead", job_id=job_id)
+                sweep(self._settings, self._queue)
         if counts[JobState.QUEUED] and self._may_start():
             self._start()
 

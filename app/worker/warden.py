@@ -13,6 +13,7 @@ from app.services.training_queue import TrainingQueue
 from app.settings import Settings
 from app.storage.database import Database
 from app.worker.attempt import Attempt
+from app.worker.leftovers import sweep
 from app.worker.lock import WorkerLock
 from app.worker.log_file import trim_log
 
@@ -62,8 +63,10 @@ class Warden:
             if lock is None:
                 return False
             self._queue.bury()
+            sweep(self._settings, self._queue)
             while not self._told and (job := self._queue.claim()) is not None:
                 self._run(job, lock)
+                sweep(self._settings, self._queue)
         return True
 
     def _is_work_left(self) -> bool:
