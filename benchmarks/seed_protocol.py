@@ -6,6 +6,7 @@ untouched default bundle on the held-out photos and on people whom no bundle was
 References are drawn from the positives. Probes are taken as they are, and degraded: blurred, in low
 light, with a face of 60 pixels (as `facetwin evaluate` degrades them), impostors' photos alike.
 
+A photo without a face and an inconclusive photo are errors of every bundle (`unusable_probes`).
 `TAR at` is at the threshold that the impostors themselves set at that rate; `FNMR` and `FMR` are
 those of the bundle's own threshold for the owner at `max_fmr` 1 %. Intervals (95 %) are by
 bootstrap over probe photos and impostor people. `gain` is the difference from the default bundle,
@@ -118,6 +119,10 @@ def _run(
     found = {
         name: embed(load_bundle(models / version), protocol, folder / "seen", threads=_THREADS)
         for name, version in versions.items()
+    }
+    figures["unusable_probes"] = {
+        name: {way: int((~seen.usable).sum()) for way, seen in each.probes.items()}
+        for name, each in found.items()
     }
     return figures, list(rows(found, subject_key(OWNER)))
 
