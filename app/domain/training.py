@@ -137,6 +137,8 @@ class JobPlaces:
         crops_dir: Cache of crops that jobs share.
         threads: Photos in work at the same time.
         max_fmr: The false match rate that the service accepts, and the gate looks at.
+        max_image_bytes: Larger photos are rejected; by default as FACETWIN_MAX_IMAGE_BYTES.
+        max_image_pixels: So are those of more pixels; by default as FACETWIN_MAX_IMAGE_PIXELS.
     """
 
     data_dir: Path
@@ -145,6 +147,8 @@ class JobPlaces:
     crops_dir: Path
     threads: int
     max_fmr: float
+    max_image_bytes: int = 20 * 1024 * 1024
+    max_image_pixels: int = 50_000_000
 
 
 class JobStoppedError(Exception):

@@ -122,6 +122,8 @@ def places_of(settings: Settings, job_id: str) -> JobPlaces:
         crops_dir=settings.training_dir / "crops",
         threads=settings.inference_threads,
         max_fmr=settings.max_fmr,
+        max_image_bytes=settings.max_image_bytes,
+        max_image_pixels=settings.max_image_pixels,
     )
 
 

@@ -11,14 +11,22 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from app.domain.errors import StorageError, TrainingDataError
-from app.domain.training import Crop, JobState, JobStoppedError, Preset, Stage, TrainingOptions
+from app.domain.training import (
+    Crop,
+    JobPlaces,
+    JobState,
+    JobStoppedError,
+    Preset,
+    Stage,
+    TrainingOptions,
+)
 from app.domain.training_jobs import JobProgress
 from app.services.training_queue import JobNote, TrainingQueue
 from app.settings import Settings
 from app.worker.channel import LOG, PROGRESS, STAGE, Receiver, Sender
 from app.worker.diary import BEAT_SECONDS, WRITE_SECONDS, Diary, Pace
 from app.worker.handover import Assignment, read_handover, write_handover
-from app.worker.job import failure_of
+from app.worker.job import failure_of, places_of
 from app.worker.limits import resident_bytes
 from app.worker.lock import WorkerLock
 from app.worker.log_file import MAX_BYTES, open_log, trim_log
@@ -317,3 +325,24 @@ def test_memory_is_read_of_any_process_and_of_none() -> None:
 
 def test_states_of_jobs_have_short_names() -> None:
     assert all(len(state.value) <= 16 for state in (*JobState, *Stage))
+
+
+def test_a_job_takes_the_photos_that_the_service_takes() -> None:
+    settings = Settings()
+    places, given = (
+        places_of(each, "1" * 32)
+        for each in (
+            settings,
+            settings.model_copy(update={"max_image_bytes": 2048, "max_image_pixels": 5000}),
+        )
+    )
+    assert (given.max_image_bytes, given.max_image_pixels) == (2048, 5000)
+    alone = JobPlaces(
+        places.data_dir,
+        places.model_dir,
+        places.work_dir,
+        places.crops_dir,
+        places.threads,
+        places.max_fmr,
+    )
+    assert alone == places
