@@ -101,7 +101,9 @@ def be_job(settings: Settings, assignment: Assignment, run: RunJob) -> None:
     except JobStoppedError:
         sender.send(STOPPED)
     except BaseException as error:  # noqa: BLE001 - the warden must hear of it
-        _log.exception("job_failed", job_id=assignment.job_id)
+        # The log may be on the disk that is full.
+        with suppress(OSError):
+            _log.exception("job_failed", job_id=assignment.job_id)
         sender.send(FAILED, error=failure_to_json(failure_of(error)))
     else:
         sender.send(SUCCEEDED, outcome=outcome_to_json(outcome))
@@ -128,7 +130,17 @@ def places_of(settings: Settings, job_id: str) -> JobPlaces:
 
 
 def failure_of(error: BaseException) -> JobFailure:
-    """What a person is told of an error that ended a job."""
+    """What a person is told of an error that ended a job; never raises.
+
+    A failure that can't be put into words still has to be told, or the job ends without one.
+    """
+    try:
+        return _told(error)
+    except Exception:  # noqa: BLE001 - whatever the error holds
+        return _unexpected(error)
+
+
+def _told(error: BaseException) -> JobFailure:
     if isinstance(error, TrainingDataError):
         problems = tuple(_problem(each) for each in error.extra.get("problems", ()))
         return JobFailure(error.code, error.message, problems)
@@ -141,6 +153,10 @@ def failure_of(error: BaseException) -> JobFailure:
             TrainingLimitError.code,
             "There was not enough memory. Free some, or train on fewer photos.",
         )
+    return _unexpected(error)
+
+
+def _unexpected(error: BaseException) -> JobFailure:
     return JobFailure(
         FacetwinError.code,
         f"The job met an error it did not expect ({type(error).__name__}). worker.log in the "
@@ -194,7 +210,9 @@ def _disk_message(error: OSError) -> str:
 
 
 def _problem(each: Any) -> Mapping[str, str]:
-    """Code and message of a problem of the data, however it is held."""
+    """Code and message of a problem of the data, however it is held; a sentence has no code."""
+    if isinstance(each, str):
+        return {"code": TrainingDataError.code, "message": each}
     fields: Mapping[str, Any]
     if isinstance(each, BaseModel):
         fields = each.model_dump(mode="json")

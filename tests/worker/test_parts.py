@@ -293,6 +293,18 @@ def test_problems_are_told_however_they_are_held(problem: object) -> None:
     assert (failure.code, failure.message) == ("training_data_invalid", "Bad photos.")
 
 
+def test_a_problem_that_is_a_mere_sentence_is_told() -> None:
+    failure = failure_of(TrainingDataError("Bad photos.", problems=["Add photos."]))
+    assert failure.problems == ({"code": "training_data_invalid", "message": "Add photos."},)
+
+
+@pytest.mark.parametrize("problems", [[7], [{"code": "few"}], None])
+def test_a_failure_that_can_not_be_put_into_words_is_a_failure(problems: object) -> None:
+    failure = failure_of(TrainingDataError("Bad photos.", problems=problems))
+    assert failure.code == "internal_error"
+    assert "TrainingDataError" in failure.message
+
+
 def test_errors_of_tensorflow_for_memory_are_known_by_name() -> None:
     error = type("ResourceExhaustedError", (Exception,), {})("OOM when allocating")
     assert failure_of(error).code == "training_limit_exceeded"
