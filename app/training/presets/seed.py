@@ -11,7 +11,8 @@ What differs, and why:
   that its network can tell them by their compression.
 - The head's weights can't fall below zero (networks/siamese.py). The service compares by a head
   whose score never rises when embeddings move apart; clipping afterwards would serve another
-  network than the one that was trained.
+  network than the one that was trained. So the head's bias is the highest logit there is, and
+  begins above zero.
 - The sigmoid is inside the loss, where it can't overflow.
 - The best epoch on the validation side is served. The tutorial takes the last.
 """
