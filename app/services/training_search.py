@@ -3,7 +3,8 @@
 Kept are: photos for training, in folders of the person's name; the cache of crops; files of jobs
 (checkpoints, split, reports with faces) and bundles that were being written; the split beside each
 bundle. A split names photos by their sha256 alone, reports name them by their paths; that is enough
-to find whatever was made of them.
+to find whatever was made of them. Photos that lie in no folder of a name are known to be a person's
+by the jobs and bundles about the person, whose splits tell which photos showed whom.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ _REPORT: Final = "report.json"
 _CALIBRATION: Final = "calibration.json"
 _BUILDING: Final = ".building-"
 _HALF_DELETED: Final = ".deleted-"
+_OWN: Final = frozenset({Role.ANCHOR.value, Role.POSITIVE.value})
 _LOG: Final = "worker.log"
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
@@ -71,8 +73,8 @@ class TrainingFound:
         hashes: sha256 of the person's photos.
         phrases: How reports and logs begin the names of these photos.
         jobs: Jobs about others whose files hold something of the person.
-        splits: Those beside bundles that name a photo of the person.
-        half_deleted: Bundles that were trained on a photo, and whose deletion was interrupted.
+        splits: Those beside bundles that name a photo of the person, or may.
+        half_deleted: Bundles about the person, or trained on a photo, that were half deleted.
         models: Bundles that are about the person, or were trained on a photo.
         has_crops: Whether the cache holds a crop of a photo of the person.
         is_logged: Whether the log of what jobs print names a photo of the person.
@@ -97,37 +99,44 @@ class TrainingFound:
         return bool(kept) or self.has_crops or self.is_logged
 
 
-def search(places: TrainingPlaces, key: str, hashes: Collection[str]) -> TrainingFound:
+def search(
+    places: TrainingPlaces, key: str, hashes: Collection[str], jobs: Collection[str] = ()
+) -> TrainingFound:
     """Look for all that is kept of a person, but for rows of the database.
 
     Args:
         places: Where to look.
         key: Of the subject.
         hashes: sha256 of other photos of the person.
+        jobs: Ids of the jobs about the person.
 
     Raises:
         OSError: If something can't be read.
     """
     folders = [(role, folder) for role in Role for folder in _own_folders(places, role, key)]
     photos = [photo for _, folder in folders for photo in files_in(folder)]
-    known = frozenset(hashes) | {_sha256(photo) for photo in photos if not photo.is_symlink()}
+    about = {c.parent for c in places.model_dir.glob(f"*/{_CALIBRATION}") if _subject_of(c) == key}
+    trained = [folder / SPLIT for folder in (*about, *(places.jobs_dir / job for job in jobs))]
+    known = frozenset(hashes).union(
+        (_sha256(photo) for photo in photos if not photo.is_symlink()),
+        *(_owners_photos(split) or () for split in trained),
+    )
     phrases = tuple(f"{role.value}/{folder.name}/" for role, folder in folders)
-    splits = [s for s in places.model_dir.glob(f"*/{SPLIT}") if known & _photos_of(s)]
-    whole = tuple(split for split in splits if not split.parent.name.startswith("."))
-    half = (s.parent for s in splits if s.parent.name.startswith(_HALF_DELETED))
-    about = {
-        calibration.parent.name
-        for calibration in places.model_dir.glob(f"[!.]*/{_CALIBRATION}")
-        if _subject_of(calibration) == key
-    }
+    # What can't be read may name any photo of the owner.
+    unreadable = {s.parent for s in trained if s.is_file() and _owners_photos(s) is None}
+    with_photos = {s.parent for s in places.model_dir.glob(f"*/{SPLIT}") if known & _photos_of(s)}
+    bundles = sorted(with_photos | (about & unreadable))
+    whole = [bundle for bundle in bundles if not bundle.name.startswith(".")]
+    half = [b for b in sorted(with_photos | about) if b.name.startswith(_HALF_DELETED)]
+    named = {bundle.name for bundle in about if not bundle.name.startswith(".")}
     return TrainingFound(
         folders=tuple(folder for _, folder in folders),
         hashes=known,
         phrases=phrases,
         jobs=frozenset(_jobs_with(places, known, phrases)),
-        splits=whole,
+        splits=tuple(bundle / SPLIT for bundle in whole),
         half_deleted=tuple(half),
-        models=frozenset(about | {split.parent.name for split in whole}),
+        models=frozenset(named | {bundle.name for bundle in whole}),
         has_crops=any(known.intersection(_SHA256.findall(crop)) for crop in _crops(places)),
         is_logged=_names_any(places.log, phrases),
         files=len(photos),
@@ -173,6 +182,15 @@ def _crops(places: TrainingPlaces) -> Iterator[str]:
 def _subject_of(calibration: Path) -> Any:
     document = read_json(calibration)
     return document.get("subject") if isinstance(document, dict) else None
+
+
+def _owners_photos(split: Path) -> set[str] | None:
+    """sha256 of the photos that a split takes for the owner's; None if it can't be read."""
+    document = read_json(split)
+    photos = document.get("photos") if isinstance(document, dict) else None
+    if not isinstance(photos, list) or not all(isinstance(photo, dict) for photo in photos):
+        return None
+    return {str(photo.get("sha256")) for photo in photos if photo.get("role") in _OWN}
 
 
 def _photos_of(split: Path) -> set[str]:

@@ -88,9 +88,10 @@ class TrainingTraces:
         """
         with self._database.read_apart() as connection:
             earlier = pending_erasure(connection, pseudonym)
+            own_jobs = jobs_about(connection, key)
         known = frozenset(hashes) | (earlier.hashes if earlier else frozenset())
         with file_errors("What training keeps of this person can't be read"):
-            found = search(self._places, key, known)
+            found = search(self._places, key, known, own_jobs)
         with self._database.read_apart() as connection:
             is_something = found.is_something or bool(self._jobs(connection, key, found))
         if not (is_something or earlier or (is_enrolled and found.models)):

@@ -147,6 +147,44 @@ def test_bundles_are_named_and_their_split_forgets_the_person_alone(kept: Kept) 
     assert kept.erase() == TrainingRemoved(models=("about",))
 
 
+def test_photos_in_no_folder_of_the_name_are_known_by_who_was_trained_on_them(kept: Kept) -> None:
+    """As the seed tutorial has them: data/anchor/1.jpg."""
+    kept.put("data/anchor/1.jpg", ANNA)
+    again = b"another photo of Anna"
+    kept.bundle("about", "anna", BEN, owners=[ANNA, again])
+    kept.bundle("later", "ben", ANNA, owners=[BEN])
+    kept.bundle(".deleted-about", "anna", BEN)
+    kept.crop(again)
+    kept.job(ABOUT_BEN, "ben")
+    kept.split(f"training/jobs/{ABOUT_BEN}", again, owners=[BEN])
+    assert kept.erase() == TrainingRemoved(files=1, models=("about", "later"))
+    splits = {p: (kept.root / p).read_bytes() for p in kept.left() if p.endswith("split.json")}
+    assert splits.keys() == {"model/about/split.json", "model/later/split.json"}
+    for split in splits.values():
+        assert [p["sha256"] for p in json.loads(split)["photos"]] == [sha256(BEN)]
+    assert not list(kept.root.glob("training/crops/*/*"))
+    assert kept.erase(is_enrolled=False) is None
+
+
+def test_photos_of_a_job_about_the_person_are_hers_wherever_they_lay(kept: Kept) -> None:
+    kept.bundle("without_owner", None, ANNA, BEN)
+    kept.job(ABOUT_ANNA, "anna")
+    kept.split(f"training/jobs/{ABOUT_ANNA}", BEN, owners=[ANNA])
+    assert kept.erase() == TrainingRemoved(files=1, models=("without_owner",))
+    photos = json.loads((kept.root / "model/without_owner/split.json").read_bytes())["photos"]
+    assert [p["sha256"] for p in photos] == [sha256(BEN)]
+
+
+def test_a_damaged_split_of_a_bundle_about_the_person_goes(kept: Kept) -> None:
+    kept.bundle("about", "anna")
+    kept.bundle("other", "ben")
+    for version in ("about", "other"):
+        kept.put(f"model/{version}/split.json", b'["' + sha256(ANNA).encode())
+    kept.erase()
+    left = {path for path in kept.left() if path.endswith("split.json")}
+    assert left == {"model/other/split.json"}
+
+
 @pytest.mark.parametrize("damaged", ['["%s', '{"photos": [1, "%s"]}', '{"photo": "%s"}'])
 def test_a_split_that_nobody_can_read_goes(kept: Kept, damaged: str) -> None:
     kept.bundle("with", None, ANNA)

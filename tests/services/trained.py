@@ -34,18 +34,24 @@ class Trained:
         file.write_bytes(content)
         return file
 
-    def split(self, folder: str, *photos: bytes) -> Path:
-        document = {"seed": 1, "photos": [{"sha256": sha256(p), "side": "test"} for p in photos]}
+    def split(self, folder: str, *photos: bytes, owners: Sequence[bytes] = ()) -> Path:
+        """Of photos of others, and of the owner's in turn in anchor/ and in positive/."""
+        roles = [(p, "negative") for p in photos]
+        roles += [(p, ("anchor", "positive")[i % 2]) for i, p in enumerate(owners)]
+        entries = [{"sha256": sha256(p), "role": role, "side": "test"} for p, role in roles]
+        document = {"seed": 1, "photos": entries}
         return self.put(f"{folder}/split.json", json.dumps(document).encode())
 
     def crop(self, content: bytes) -> Path:
         digest = sha256(content)
         return self.put(f"training/crops/{digest[:2]}/{digest}-wide-1")
 
-    def bundle(self, version: str, subject: str | None, *photos: bytes) -> None:
+    def bundle(
+        self, version: str, subject: str | None, *photos: bytes, owners: Sequence[bytes] = ()
+    ) -> None:
         calibration = json.dumps({"subject": subject, "buckets": {}})
         self.put(f"model/{version}/calibration.json", calibration.encode())
-        self.split(f"model/{version}", *photos)
+        self.split(f"model/{version}", *photos, owners=owners)
 
     def job(
         self,
