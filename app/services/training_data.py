@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from app.domain.audit import COMMAND, Action, Actor, AuditEvent
-from app.domain.errors import EnrollmentRejectedError, InvalidRequestError, SubjectNotFoundError
+from app.domain.errors import (
+    EnrollmentRejectedError,
+    InvalidRequestError,
+    JobConflictError,
+    SubjectNotFoundError,
+)
 from app.domain.ports import FacePipeline
 from app.domain.subjects import subject_key
 from app.domain.training import Role
@@ -15,6 +20,8 @@ from app.domain.training_photos import RoleSize
 from app.services.audit import AuditLog
 from app.services.enrollment import Rejected, Upload
 from app.services.photos import UNUSABLE, reason_of
+from app.storage.database import Database
+from app.storage.job_erasure import running_job
 from app.storage.training_files import TrainingFiles
 
 _NAME_DIGITS: Final = 32
@@ -63,15 +70,22 @@ class TrainingData:
         crops_dir: Cache of crops; those of a photo go with it.
         pipeline: Decodes photos.
         audit: Is told.
+        database: Knows of the jobs.
     """
 
     def __init__(
-        self, data_dir: Path, crops_dir: Path, pipeline: FacePipeline, audit: AuditLog
+        self,
+        data_dir: Path,
+        crops_dir: Path,
+        pipeline: FacePipeline,
+        audit: AuditLog,
+        database: Database,
     ) -> None:
         self._data_dir = data_dir
         self._crops_dir = crops_dir
         self._pipeline = pipeline
         self._audit = audit
+        self._database = database
 
     def add(
         self, role: Role, name: str | None, uploads: Sequence[Upload], actor: Actor = COMMAND
@@ -134,10 +148,12 @@ class TrainingData:
 
         Raises:
             InvalidRequestError: If the name is not allowed.
+            JobConflictError: If a training job runs: it reads the photos and writes their crops.
             SubjectNotFoundError: If the role has no folder of this name.
             StorageError: If something can't be deleted.
         """
         key = None if name is None else subject_key(name)
+        self._require_rest()
         files = TrainingFiles(self._data_dir, role)
         folders = [None] if name is None else files.folders_of(name)
         if not folders:
@@ -145,6 +161,16 @@ class TrainingData:
         deleted = sum(files.remove(folder, self._crops_dir) for folder in folders)
         self._record(Action.DELETE_TRAINING_PHOTOS, role, key, actor, deleted=deleted)
         return deleted
+
+    def _require_rest(self) -> None:
+        with self._database.read_apart() as connection:
+            job_id = running_job(connection)
+        if job_id is not None:
+            raise JobConflictError(
+                f"The training job {job_id} reads these photos. Cancel it (facetwin jobs cancel "
+                f"{job_id}), or wait until it has ended, and delete again.",
+                job_id=job_id,
+            )
 
     def _record(
         self, action: Action, role: Role, key: str | None, actor: Actor, **counts: int

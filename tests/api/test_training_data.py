@@ -5,12 +5,17 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from app.domain.clock import utc_now
 from app.domain.errors import StorageError
+from app.domain.training import JobState
+from app.domain.training_jobs import JobEnding
 from app.settings import Settings
+from app.storage.job_rows import JobRows
 from app.storage.training_files import TrainingFiles
 from tests.api.service import Service
 from tests.api.test_errors import check_problem
 from tests.dummy_pipeline import photo
+from tests.services.trained import Trained
 
 
 def post(
@@ -53,6 +58,21 @@ def test_photos_come_in_are_counted_and_deleted(service: Service, settings: Sett
     assert service.delete("/data/negative").json()["deleted"] == 2
     assert service.delete("/data/anchor").json()["deleted"] == 2
     assert all(count["photos"] == 0 for count in service.get("/data").json().values())
+
+
+@pytest.mark.parametrize("path", ["/data/anchor", "/data/anchor/alice"])
+def test_photos_are_not_deleted_under_a_running_job(
+    service: Service, settings: Settings, path: str
+) -> None:
+    post(service, "anchor", photo("alice"), fields={"subject": "alice"})
+    trained = Trained(settings.application_data_dir, service.state["runtime"].database)
+    trained.job("3" * 32, "bob", JobState.RUNNING)
+    assert check_problem(service.delete(path), "job_conflict")["job_id"] == "3" * 32
+    assert service.get("/data").json()["anchor"]["photos"] == 1
+    with trained.database.write_apart() as connection:
+        JobRows(connection).end("3" * 32, JobEnding(JobState.CANCELLED), utc_now())
+    trained.job("4" * 32, "alice", JobState.QUEUED)
+    assert service.delete(path).json()["deleted"] == 1
 
 
 def test_if_nothing_is_stored_the_reasons_are_the_problem(service: Service) -> None:

@@ -16,15 +16,20 @@ from tests.dummy_pipeline import DummyPipeline, photo
 
 
 @pytest.fixture
-def audit(tmp_path: Path) -> AuditLog:
+def database(tmp_path: Path) -> Database:
     database = Database(f"sqlite:///{tmp_path}/facetwin.sqlite")
     database.migrate()
+    return database
+
+
+@pytest.fixture
+def audit(tmp_path: Path, database: Database) -> AuditLog:
     return AuditLog(database, service_key(tmp_path, None))
 
 
 @pytest.fixture
-def data(tmp_path: Path, audit: AuditLog) -> TrainingData:
-    return TrainingData(tmp_path / "data", tmp_path / "crops", DummyPipeline(), audit)
+def data(tmp_path: Path, audit: AuditLog, database: Database) -> TrainingData:
+    return TrainingData(tmp_path / "data", tmp_path / "crops", DummyPipeline(), audit, database)
 
 
 def uploads(*photos: bytes) -> list[Upload]:

@@ -36,12 +36,14 @@ router = APIRouter(tags=["training"])
 async def _training_data(request: Request) -> TrainingData:
     settings, runtime = settings_of(request), runtime_of(request)
     crops_dir = settings.training_dir / "crops"
-    return TrainingData(settings.data_dir, crops_dir, runtime.pipeline, runtime.audit)
+    return TrainingData(
+        settings.data_dir, crops_dir, runtime.pipeline, runtime.audit, runtime.database
+    )
 
 
 TrainingDataDep = Annotated[TrainingData, Depends(_training_data)]
 
-_DELETE_PROBLEMS: Final = ("invalid_request", "storage_unavailable")
+_DELETE_PROBLEMS: Final = ("invalid_request", "job_conflict", "storage_unavailable")
 
 
 @_uploads.post(
@@ -98,8 +100,8 @@ def count_photos(data: TrainingDataDep) -> TrainingDataOut:
 def delete_photos(role: Role, data: TrainingDataDep, actor: ActorDep) -> DeletedPhotosOut:
     """Delete every photo and folder of the role, and crops that were made of them.
 
-    Reports and checkpoints of training jobs stay, and so do models: `DELETE /subjects/{subject}`
-    erases a person.
+    A training job that runs has to be cancelled before (`job_conflict`). Reports and checkpoints of
+    jobs stay, and so do models: `DELETE /subjects/{subject}` erases a person.
     """
     return DeletedPhotosOut(role=role, name=None, deleted=data.delete(role, None, actor))
 
@@ -112,7 +114,10 @@ def delete_photos(role: Role, data: TrainingDataDep, actor: ActorDep) -> Deleted
 def delete_photos_of(
     role: Role, name: str, data: TrainingDataDep, actor: ActorDep
 ) -> DeletedPhotosOut:
-    """Delete a folder of the role with all that lies in it, and crops that were made of it."""
+    """Delete a folder of the role with all that lies in it, and crops that were made of it.
+
+    A training job that runs has to be cancelled before (`job_conflict`).
+    """
     return DeletedPhotosOut(role=role, name=name, deleted=data.delete(role, name, actor))
 
 
