@@ -45,8 +45,9 @@ build_image() {
   local file=$1 tag=$2
   shift 2
   # pip's trust and index are the machine's, for the RUN steps alone: the Dockerfiles name no host.
-  # HEALTHCHECK needs the format docker.
-  if ! nice buildah build --pull=never --format docker --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" \
+  # HEALTHCHECK needs the format docker. What did not change is not built again, as with Docker.
+  if ! nice buildah build --layers --pull=never --format docker \
+    --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" \
     --volume "$WORK/mnt:/run/ci:ro" --volume "$WORK/mnt/pip.conf:/etc/pip.conf:ro" \
     -f "$file" -t "$tag" "$@" . >"$WORK/build.log" 2>&1; then
     tail -40 "$WORK/build.log"
