@@ -58,11 +58,16 @@ class JobListeners:
         news = await self._look(job_id, after)
         if self._listening >= MAX_LISTENERS:
             raise OverloadedError("Too many listen to training jobs. Ask for the status instead.")
-        return self._events(job_id, after, news)
+        events = self._events(job_id, after, news)
+        # Who got in counts from now on, not from when the answer is begun to be sent.
+        await anext(events)
+        return events
 
     async def _events(self, job_id: str, after: int, news: News) -> AsyncGenerator[str, None]:
+        """All events, after an empty text when the listener is counted."""
         self._listening += 1
         try:
+            yield ""
             yield f"retry: {_RECONNECT_MS}\n\n"
             async with aclosing(self._changes(job_id, after, news)) as changes:
                 async for event in changes:

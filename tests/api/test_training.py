@@ -333,13 +333,16 @@ def test_there_is_a_limit_to_listeners(service: Service, listeners: JobListeners
     job_id = submitted(service)
 
     async def crowd() -> None:
-        streams = [await listeners.listen(job_id, 0) for _ in range(MAX_LISTENERS)]
+        # None of them has begun to read.
+        asked = [listeners.listen(job_id, 0) for _ in range(MAX_LISTENERS + 3)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        streams: list[Any] = [each for each in answers if not isinstance(each, BaseException)]
+        refused = [each for each in answers if isinstance(each, OverloadedError)]
+        assert (len(streams), len(refused)) == (MAX_LISTENERS, 3)
+        await anext(streams[0])
         for stream in streams:
-            await anext(stream)
-        with pytest.raises(OverloadedError):
-            await listeners.listen(job_id, 0)
-        for stream in streams:
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
+        assert listeners._listening == 0
         await (await listeners.listen(job_id, 0)).aclose()  # type: ignore[attr-defined]
 
     asyncio.run(crowd())
