@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from threading import get_native_id
 from typing import Any, Final, Protocol
 
@@ -35,6 +37,7 @@ from app.storage.files import ReferenceFiles
 from app.storage.job_json import failure_to_json, outcome_to_json
 from app.worker.channel import FAILED, STOPPED, SUCCEEDED, Sender
 from app.worker.handover import Assignment
+from app.worker.leftovers import SCRATCH
 from app.worker.limits import run_idly
 from app.worker.monitor import ChannelMonitor
 
@@ -91,7 +94,7 @@ def be_job(settings: Settings, assignment: Assignment, run: RunJob) -> None:
     files = ReferenceFiles(settings.images_dir, database.cipher)
     try:
         places = places_of(settings, assignment.job_id)
-        places.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folders(places.work_dir)
         with ThreadPoolExecutor(1, "clerk") as clerk:
             run_idly(but=clerk.submit(get_native_id).result())
             activate = _activation(settings, monitor, clerk)
@@ -113,6 +116,13 @@ def be_job(settings: Settings, assignment: Assignment, run: RunJob) -> None:
             stream.flush()
     # All is said; threads of native code must not keep the process.
     os._exit(0)
+
+
+def _make_folders(work_dir: Path) -> None:
+    """The job's own, and in it an empty one for passing files (see `Attempt`)."""
+    work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(work_dir / SCRATCH, ignore_errors=True)
+    (work_dir / SCRATCH).mkdir(exist_ok=True)
 
 
 def places_of(settings: Settings, job_id: str) -> JobPlaces:

@@ -5,6 +5,7 @@ A process that is killed can't tidy up, so whoever knows that no job runs does i
 
 import shutil
 from pathlib import Path
+from typing import Final
 
 from app.domain.errors import StorageError
 from app.domain.training import JobState
@@ -13,14 +14,17 @@ from app.services.training_jobs import job_folder
 from app.services.training_queue import TrainingQueue
 from app.settings import Settings
 
-_FOR_GOOD = frozenset({JobState.SUCCEEDED, JobState.CANCELLED})
+SCRATCH: Final = "scratch"
+"""Folder of a job for files that it needs for a moment, as TensorFlow does while it exports. In the
+system's folder they would stay when the process is killed; and that can be small, or in memory."""
+_FOR_GOOD: Final = frozenset({JobState.SUCCEEDED, JobState.CANCELLED})
 """Such a job never goes on."""
 
 _log = get_logger("facetwin.worker")
 
 
 def sweep(settings: Settings, queue: TrainingQueue) -> None:
-    """Delete bundles that were left half written, and checkpoints of jobs that never go on.
+    """Delete bundles left half written, passing files, and checkpoints of jobs that never go on.
 
     A job that goes on writes its bundle anew. Checkpoints of the preset `seed` take over a
     gigabyte. Whoever calls this holds the worker's lock, so that no job runs; what can't be deleted
@@ -48,5 +52,6 @@ def _sweep_job(settings: Settings, folder: Path, state: JobState) -> None:
         memory = None  # damaged; only the job itself has to know
     if memory is not None and Path(memory.version).name == memory.version:
         shutil.rmtree(settings.model_dir / f"{STAGING}-{memory.version}", ignore_errors=True)
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     if state in _FOR_GOOD:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

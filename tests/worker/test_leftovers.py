@@ -9,9 +9,9 @@ from app.domain.training import JobState
 from app.services.training_queue import TrainingQueue
 from app.training.bundle_writer import STAGING
 from app.training.job.memory import CHECKPOINTS, STATE, JobMemory
-from app.worker.leftovers import sweep
+from app.worker.leftovers import SCRATCH, sweep
 from app.worker.supervisor import Supervisor
-from tests.worker.world import TrainingWorld
+from tests.worker.world import TrainingWorld, wait_until
 
 
 def left_by(world: TrainingWorld, job_id: str, version: str) -> tuple[Path, Path]:
@@ -80,3 +80,24 @@ def test_no_file_outside_the_model_folder_is_touched(world: TrainingWorld) -> No
     JobMemory("base", f"x/../../{kept.parent.name}/kept").write(world.folder(job_id))
     sweep(world.settings, TrainingQueue(world.database))
     assert kept.exists()
+
+
+def test_passing_files_lie_in_the_jobs_folder_and_go_with_its_process(world: TrainingWorld) -> None:
+    world.script(steps=2, gate=1)
+    job_id = world.submit()
+    worker = world.start()
+    world.wait_for_step(job_id, 1)
+    scratch = world.folder(job_id) / SCRATCH
+    environment = Path(f"/proc/{world.job_pid(job_id)}/environ").read_bytes().split(b"\0")
+    assert f"TMPDIR={scratch}".encode() in environment
+    (scratch / "model").write_bytes(b"half")
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: world.lock.holder() is None)
+    Supervisor(world.settings, world.database, command=None).look()
+    assert not scratch.exists()
+    world.open_gate()
+    world.resume(job_id)
+    world.run()
+    assert world.state(job_id) is JobState.SUCCEEDED
+    assert not scratch.exists()
