@@ -5,6 +5,11 @@ answer. Measured with `default-2` on 52 people of LFW and celeba-wild (12 to 530
 240,221 trials of strangers, 6 reached the threshold priced at `CERTAIN_FMR`, 5 of them of one pair
 of doubles, and 150 that at `SUSPECT_FMR`. Of the people's own photos 99 % (LFW) and 90 %
 (celeba-wild) reached the former; 1 % looked like someone else's, at most a sixth of one person's.
+
+A bundle made for an owner, of some hundred people, prices no rate as strict as `CERTAIN_FMR`. At
+the strictest that it has, chance alone makes some strangers look like the owner. So a negative is
+taken for the owner by such a bundle only if it is, besides, as alike as half of the owner's own
+photos are to the others; whoever only reaches the threshold is a suspect.
 """
 
 from collections.abc import Iterator
@@ -18,7 +23,6 @@ from numpy.typing import NDArray
 from app.domain.calibration import Calibration, bucket_of
 from app.domain.decisions import Decider
 from app.domain.entities import Floats
-from app.domain.errors import UnsupportedFmrError
 from app.domain.scoring import fuse_rows, score_matrix
 
 CERTAIN_FMR: Final = 0.0001
@@ -55,7 +59,7 @@ class Likeness:
         suspect: Others that may be.
         outliers: The owner's photos that look like someone else's, with the share of the owner's
             photos that they match, the least alike first.
-        judged: Whether the bundle could be asked: it must price the rates above for the owner.
+        judged: Whether the bundle could be asked both: it must price some rate for the owner.
     """
 
     certain: tuple[tuple[int, float], ...] = ()
@@ -82,16 +86,16 @@ def likeness(
     """
     if not len(owner):
         return Likeness()
-    try:
-        single = decider.calibration.operating_point(OUTLIER_FMR, 1).threshold
-        outliers = _outliers(embeddings, owner, groups, decider, single)
-        outside = {row for row, _share in outliers}
-        jury = _jury(np.array([row for row in owner if row not in outside], np.intp), groups)
-        certain, suspect = _thresholds(decider.calibration, max(1, len(jury)), len(others))
-    except UnsupportedFmrError:
-        return Likeness(judged=False)
+    single = _threshold(decider.calibration, OUTLIER_FMR, 1)
+    outliers = () if single is None else _outliers(embeddings, owner, groups, decider, single)
+    outside = {row for row, _share in outliers}
+    jury = _jury(np.array([row for row in owner if row not in outside], np.intp), groups)
     if not len(jury):
         return Likeness(outliers=outliers)
+    suspect = _threshold(decider.calibration, SUSPECT_FMR, len(jury))
+    if suspect is None:
+        return Likeness(outliers=outliers, judged=False)
+    certain = _certain(embeddings, jury, len(others), decider)
     found = sorted(
         (-score, row)
         for row, score in _fused(embeddings, others, jury, decider)
@@ -102,18 +106,42 @@ def likeness(
         tuple(pair for pair in alike if pair[1] >= certain),
         tuple(pair for pair in alike if pair[1] < certain),
         outliers,
+        judged=single is not None,
     )
 
 
-def _thresholds(calibration: Calibration, references: int, strangers: int) -> tuple[float, float]:
-    """Scores over which one of so many strangers is taken for the owner, and is suspected."""
-    suspect = calibration.operating_point(SUSPECT_FMR, references).threshold
-    points = calibration.buckets[bucket_of(references)]
-    strictest = min(point.target_fmr for point in points)
-    if strictest > CERTAIN_FMR:
-        return inf, suspect
-    rate = max(strictest, min(CERTAIN_FMR, FALSE_ALARMS / max(1, strangers)))
-    return calibration.operating_point(rate, references).threshold, suspect
+def _threshold(calibration: Calibration, fmr: float, references: int) -> float | None:
+    """The score priced at a rate, or at the strictest that is priced; None if none is."""
+    strictest = _strictest(calibration, references)
+    if strictest is None:
+        return None
+    return calibration.operating_point(max(fmr, strictest), references).threshold
+
+
+def _strictest(calibration: Calibration, references: int) -> float | None:
+    points = calibration.buckets.get(bucket_of(references), ())
+    return min((point.target_fmr for point in points), default=None)
+
+
+def _certain(embeddings: Floats, jury: NDArray[np.intp], strangers: int, decider: Decider) -> float:
+    """The score over which one of so many strangers is taken for the owner."""
+    rate = min(CERTAIN_FMR, FALSE_ALARMS / max(1, strangers))
+    priced = _threshold(decider.calibration, rate, len(jury))
+    strictest = _strictest(decider.calibration, len(jury))
+    if priced is None or strictest is None:
+        return inf
+    if strictest <= CERTAIN_FMR:
+        return priced
+    return max(priced, _own_median(embeddings, jury, decider))
+
+
+def _own_median(embeddings: Floats, jury: NDArray[np.intp], decider: Decider) -> float:
+    """What half of the owner's photos score against all others of the jury; of one photo, inf."""
+    if len(jury) < 2:
+        return inf
+    scores = score_matrix(decider.score, decider.head, embeddings[jury], embeddings[jury])
+    others = scores[~np.eye(len(jury), dtype=np.bool_)].reshape(len(jury), -1)
+    return float(np.median(fuse_rows(decider.fusion, others)))
 
 
 def _outliers(

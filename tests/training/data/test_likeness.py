@@ -62,16 +62,56 @@ def test_of_many_strangers_more_is_asked(decider: Decider) -> None:
     assert [row for row, _ in many.suspect] == [12]
 
 
-def test_a_bundle_that_prices_no_strict_rate_only_suspects(decider: Decider) -> None:
+def pricing(decider: Decider, strictest: float, *buckets: str) -> Decider:
+    """As an owner's bundle prices, of some hundred people: no rate stricter than this one."""
     calibration = decider.calibration
-    buckets = {
-        name: [point for point in points if point.target_fmr >= SUSPECT_FMR]
+    priced = {
+        name: [point for point in points if point.target_fmr >= strictest]
         for name, points in calibration.buckets.items()
+        if name in (buckets or calibration.buckets)
     }
-    lax = replace(decider, calibration=replace(calibration, buckets=buckets))
-    found = judge(["anna"] * 12, ["anna"], lax)
+    return replace(decider, calibration=replace(calibration, buckets=priced))
+
+
+@pytest.mark.parametrize("strictest", [0.0005, SUSPECT_FMR, 0.005, 0.05])
+def test_the_owner_is_found_by_a_bundle_that_prices_no_strict_rate(
+    decider: Decider, strictest: float
+) -> None:
+    lax = pricing(decider, strictest)
+    found = judge(["anna"] * 12, ["bob", "anna@0.99", "carl"], lax)
+    assert [row for row, _ in found.certain] == [13]
+    assert found.suspect == ()
+    assert found.judged
+
+
+@pytest.mark.parametrize("strictest", [SUSPECT_FMR, 0.05])
+def test_who_is_less_alike_than_the_owners_own_photos_is_only_suspected_by_it(
+    decider: Decider, strictest: float
+) -> None:
+    lax = pricing(decider, strictest)
+    found = judge(["anna"] * 12, ["bob", "anna@0.97"], lax)
     assert found.certain == ()
-    assert [row for row, _ in found.suspect] == [12]
+    assert [row for row, _ in found.suspect] == [13]
+    assert judge(["anna"] * 12, ["anna@0.97"], decider).certain != ()
+
+
+def test_one_photo_of_the_owner_is_too_few_to_say_how_alike_they_are(decider: Decider) -> None:
+    found = judge(["anna"], ["bob", "anna"], pricing(decider, SUSPECT_FMR))
+    assert found.certain == ()
+    assert [row for row, _ in found.suspect] == [2]
+
+
+def test_outliers_stay_although_others_can_not_be_judged(decider: Decider) -> None:
+    found = judge(["anna"] * 7 + ["bob"] * 3, ["anna"], pricing(decider, 0.01, "1"))
+    assert [row for row, _ in found.outliers] == [7, 8, 9]
+    assert found.certain == found.suspect == ()
+    assert not found.judged
+
+
+def test_others_are_judged_although_outliers_can_not_be_found(decider: Decider) -> None:
+    found = judge(["anna"] * 12, ["anna"], pricing(decider, CERTAIN_FMR, "11+"))
+    assert [row for row, _ in found.certain] == [12]
+    assert not found.judged
 
 
 def test_someone_else_among_the_owners_photos_is_an_outlier(decider: Decider) -> None:
