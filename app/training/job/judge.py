@@ -35,12 +35,12 @@ from app.training.acceptance.sample import Sample
 from app.training.data.dataset import Dataset
 from app.training.data.examine import Examined
 from app.training.data.inspection import DataReport
-from app.training.data.split import Split
+from app.training.data.split import SPLIT, Split, with_earlier
 from app.training.datasets import Side
 from app.training.embedding_set import EmbeddingSet, embed_all
 from app.training.job.bundle import Draft, provenance, write_golden
 from app.training.job.leavings import let_go
-from app.training.job.memory import SPLIT, Decision, write_json
+from app.training.job.memory import Decision, write_json
 from app.training.presets.trained import Trained
 from app.training.report.card import model_card
 from app.training.report.findings import Findings
@@ -231,7 +231,8 @@ def _finish(candidate: Candidate, calibration: Calibration, sample: Sample, card
     writer.manifest(draft.sections)
     load_bundle(writer.directory)
     # Behind the manifest, so without a checksum: erasure takes entries out of it.
-    write_json(writer.directory / SPLIT, candidate.split.document(candidate.dataset))
+    split = candidate.split.document(candidate.dataset)
+    write_json(writer.directory / SPLIT, with_earlier(split, candidate.dataset, candidate.base))
 
 
 def _counts(candidate: Candidate) -> dict[str, Any]:

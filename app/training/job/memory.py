@@ -10,7 +10,6 @@ from app.domain.errors import StorageError
 from app.domain.training import Judgement
 
 STATE: Final = "state.json"
-SPLIT: Final = "split.json"
 CHECKPOINTS: Final = "checkpoints"
 
 

@@ -30,11 +30,11 @@ from app.training.data.dataset import Dataset
 from app.training.data.examine import Examined, examine
 from app.training.data.inspection import DataReport, inspect
 from app.training.data.photos import read_photos
-from app.training.data.split import Split, make_split
+from app.training.data.split import SPLIT, Split, known_sides, make_split
 from app.training.job.bundle import draft_bundle
 from app.training.job.judge import Candidate, judge_candidate
 from app.training.job.leavings import let_go
-from app.training.job.memory import CHECKPOINTS, SPLIT, JobMemory, read_json, write_json
+from app.training.job.memory import CHECKPOINTS, JobMemory, read_json, write_json
 from app.training.presets.checkpoint import Checkpoints
 from app.training.presets.compact import train_compact
 from app.training.presets.finetune import train_finetune
@@ -123,7 +123,7 @@ def _make(
     began = monotonic()
     base = _base(memory, places)
     photos = _photos(base, options, places, monitor)
-    split = _split(photos.dataset, options, places)
+    split = _split(photos.dataset, base, options, places)
     monitor.stage(Stage.TRAIN)
     trained = TRAINERS[options.preset](
         photos.dataset,
@@ -216,11 +216,11 @@ def _photos(base: Bundle, options: TrainingOptions, places: JobPlaces, monitor: 
     return _Photos(examined, report, dataset)
 
 
-def _split(dataset: Dataset, options: TrainingOptions, places: JobPlaces) -> Split:
+def _split(dataset: Dataset, base: Bundle, options: TrainingOptions, places: JobPlaces) -> Split:
     """Made once; a job that goes on keeps its own."""
     document = read_json(places.work_dir / SPLIT)
     if document is not None:
         return Split.from_document(document, dataset)
-    split = make_split(dataset, options.seed)
+    split = make_split(dataset, options.seed, known_sides(base))
     write_json(places.work_dir / SPLIT, split.document(dataset))
     return split

@@ -1,6 +1,7 @@
 import json
 import random
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from app.training.data.dataset import Dataset
 from app.training.data.examine import Examined, examine
 from app.training.data.inspection import inspect
 from app.training.data.photos import OWNER, read_photos
-from app.training.data.split import SHARES, Split, make_split
+from app.training.data.split import SHARES, SPLIT, Split, known_sides, make_split, with_earlier
 from app.training.datasets import Side
 from tests.pictures import encode
 from tests.training.data.folders import Ear, portrait, put, shaded
@@ -39,9 +40,10 @@ def test_shares_are_as_said_for_each_role_and_for_people(dataset: Dataset) -> No
     assert sum(SHARES.values()) == pytest.approx(1)
     for role in (Role.ANCHOR, Role.POSITIVE):
         own = [i for i, photo in enumerate(dataset.photos) if photo.role is role]
+        groups = {int(dataset.groups[i]): split.sides[i] for i in own}
         for side, share in SHARES.items():
-            count = sum(split.sides[i] is side for i in own)
-            assert count == pytest.approx(share * len(own), abs=3)
+            count = sum(found is side for found in groups.values())
+            assert count == pytest.approx(share * len(groups), abs=2)
     for side, share in SHARES.items():
         rows = split.rows(side)
         people = set(dataset.people[rows].tolist()) - {OWNER}
@@ -89,6 +91,68 @@ def test_more_photos_leave_most_of_the_others_where_they_were(bundle: Bundle) ->
     assert np.mean([before[photo] is after[photo] for photo in before]) > 0.5
 
 
+def test_a_long_burst_leaves_training_the_other_moments(bundle: Bundle) -> None:
+    photos = [*owner(30, 30), *strangers(40, 1)]
+    photos += [seen(f"anchor/b{i}.jpg", near=("anchor/aa.jpg", i)) for i in range(1, 60)]
+    dataset = dataset_of(photos, bundle)
+    split = make_split(dataset, 1)
+    own = split.rows(Side.TRAIN)
+    own = own[dataset.people[own] == OWNER]
+    assert len(np.unique(dataset.groups[own])) == pytest.approx(0.6 * 60, abs=2)
+
+
+def test_what_the_active_bundle_was_trained_on_is_never_tested_with(bundle: Bundle) -> None:
+    """Photos are added and another seed is given, job after job from the bundle before."""
+    known: dict[str, Side] = {}
+    trained: set[str] = set()
+    for job, count in enumerate((20, 24, 30)):
+        dataset = dataset_of([*owner(count, count), *strangers(4 * count, 2)], bundle)
+        split = make_split(dataset, job, known)
+        tested = {dataset.sha256[row] for row in split.rows(Side.TEST)}
+        assert not tested & trained
+        assert len(tested) > 0.15 * len(dataset)
+        trained |= {dataset.sha256[row] for row in split.rows(Side.TRAIN)}
+        known |= dict(zip(dataset.sha256, split.sides, strict=True))
+
+
+def test_a_bundle_tells_what_it_and_its_bases_were_made_with(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    first, second = (dataset_of([*owner(n, n), *strangers(40, 1)], bundle) for n in (12, 10))
+    assert known_sides(bundle) == {}
+    base = replace(bundle, directory=tmp_path)
+    before = make_split(first, 1)
+    document = with_earlier(before.document(first), first, bundle)
+    (tmp_path / SPLIT).write_text(json.dumps(document))
+    known = known_sides(base)
+    assert known == dict(zip(first.sha256, before.sides, strict=True))
+    after = make_split(second, 2, known)
+    both = with_earlier(after.document(second), second, base)
+    assert {entry["sha256"]: entry["side"] for entry in both["photos"]} == known
+    assert len(second) < len(both["photos"]) == len(first)
+
+
+def test_a_person_of_whom_one_photo_was_trained_on_is_no_test_person(bundle: Bundle) -> None:
+    dataset = dataset_of([*owner(), *strangers(40, 2)], bundle)
+    person = np.flatnonzero(dataset.people == 7)
+    for first, second, side in (
+        (Side.TRAIN, Side.TEST, Side.TRAIN),
+        (Side.TEST, Side.VALIDATION, Side.VALIDATION),
+        (Side.TEST, Side.TEST, Side.TEST),
+    ):
+        known = {dataset.sha256[person[0]]: first, dataset.sha256[person[1]]: second}
+        split = make_split(dataset, 1, known)
+        assert {split.sides[row] for row in person} == {side}
+
+
+def test_a_document_of_photos_that_moved_is_refused(dataset: Dataset) -> None:
+    document = make_split(dataset, 1).document(dataset)
+    document["photos"][3]["role"] = "negative"
+    document["photos"][5]["group"] += 1
+    with pytest.raises(TrainingDataError, match="0 came, 0 went and 2 are another"):
+        Split.from_document(document, dataset)
+
+
 def test_the_document_tells_it_all_again_and_no_names(dataset: Dataset) -> None:
     split = make_split(dataset, 1)
     document = json.loads(json.dumps(split.document(dataset)))
@@ -101,7 +165,7 @@ def test_the_document_tells_it_all_again_and_no_names(dataset: Dataset) -> None:
 def test_a_document_of_other_photos_is_refused(dataset: Dataset, bundle: Bundle) -> None:
     document = make_split(dataset, 1).document(dataset)
     other = dataset_of([*owner(27, 26), *strangers(100, 2)], bundle)
-    with pytest.raises(TrainingDataError, match="1 came and 9 went"):
+    with pytest.raises(TrainingDataError, match="1 came, 9 went"):
         Split.from_document(document, other)
 
 
