@@ -26,6 +26,7 @@ from app.training.presets.finetune_network import PartedNetwork, copy_of, parted
 from app.training.presets.finetune_photos import SeenPhotos, both_sides, look_at
 from app.training.presets.finetune_training import fit
 from app.training.presets.finetune_twin import finetuning_twin
+from app.training.presets.identity import training_identity
 from app.training.presets.trained import Trained
 
 VALIDATION = "share of the owner's pairs that the head decides right, both kinds weighing the same"
@@ -86,7 +87,14 @@ def train_finetune(  # noqa: PLR0917 - every preset is called alike
         optimizer=cosine_adam(config.rate, steps=epochs * config.steps, warm_up=config.warm_up)
     )
     history = fit(
-        twin, seen, checked, config, epochs=epochs, checkpoints=checkpoints, monitor=monitor
+        twin,
+        seen,
+        checked,
+        config,
+        epochs=epochs,
+        identity=training_identity(dataset, split, base, asdict(config) | {"epochs": epochs}),
+        checkpoints=checkpoints,
+        monitor=monitor,
     )
     end, head = part_of_the_way(network, head, twin, config.share)
     return Trained(

@@ -29,7 +29,8 @@ class FinetuneConfig:
         strangers_in_batch: Photos of others in it.
         epochs: At most; about a minute on two cores.
         steps: Batches in an epoch, after which validation looks and a checkpoint is written.
-        patience: Epochs without a gain on validation after which training stops.
+        patience: Epochs without a gain on validation after which training stops. The first two
+            usually lose: step size and bank have yet to settle.
         rate: Largest step size of Adam.
         warm_up: Steps until it is reached.
         contrast_weight: Of the metric-learning term, beside the pair cross-entropy's 1.
@@ -55,7 +56,7 @@ class FinetuneConfig:
     strangers_in_batch: int = 96
     epochs: int = 6
     steps: int = 10
-    patience: int = 2
+    patience: int = 4
     rate: float = 1e-4
     warm_up: int = 10
     contrast_weight: float = 0.5

@@ -61,6 +61,7 @@ def fit(
     config: FinetuneConfig,
     *,
     epochs: int,
+    identity: str,
     checkpoints: Checkpoints,
     monitor: Monitor,
 ) -> tuple[EpochRecord, ...]:
@@ -72,6 +73,7 @@ def fit(
         valid: Photos to stop by; None trains all epochs.
         config: Hyper-parameters.
         epochs: At most.
+        identity: Of this training; a checkpoint of another one is not gone on from.
         checkpoints: Written after every epoch; the last one is gone on from.
         monitor: Told about every step.
 
@@ -80,7 +82,7 @@ def fit(
     """
     twin(np.asarray(seen.features[0, :1], np.float32))
     twin.optimizer.build(twin.trainable_variables)
-    progress = _resumed(twin, checkpoints, epochs)
+    progress = _resumed(twin, checkpoints, identity)
     if progress is None:
         base = _validation(twin, valid)
         weights = _values(twin.trainable_variables)
@@ -89,7 +91,7 @@ def fit(
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < patience:
         _one_epoch(twin, seen, config, progress, epochs=epochs, monitor=monitor)
         _validate(twin, valid, progress)
-        _save(twin, progress, checkpoints, epochs)
+        _save(twin, progress, checkpoints, identity)
     if valid:
         _assign(twin.trainable_variables, progress.best)
     return tuple(progress.history)
@@ -166,7 +168,7 @@ def _validation(twin: Any, valid: SeenPhotos | None) -> tuple[float, float] | No
     return float(np.mean(losses)), float(np.mean(right))
 
 
-def _save(twin: Any, progress: Progress, checkpoints: Checkpoints, epochs: int) -> None:
+def _save(twin: Any, progress: Progress, checkpoints: Checkpoints, identity: str) -> None:
     arrays = {"bank": twin.bank.numpy()}
     for name, values in (
         ("weight", _values(twin.trainable_variables)),
@@ -175,7 +177,7 @@ def _save(twin: Any, progress: Progress, checkpoints: Checkpoints, epochs: int) 
     ):
         arrays |= {f"{name}_{number}": value for number, value in enumerate(values)}
     state = {
-        "epochs": epochs,
+        "identity": identity,
         "best_loss": progress.best_loss if np.isfinite(progress.best_loss) else None,
         "best_epoch": progress.best_epoch,
         "history": [asdict(record) for record in progress.history],
@@ -183,9 +185,9 @@ def _save(twin: Any, progress: Progress, checkpoints: Checkpoints, epochs: int) 
     checkpoints.save(progress.epoch, arrays, state)
 
 
-def _resumed(twin: Any, checkpoints: Checkpoints, epochs: int) -> Progress | None:
+def _resumed(twin: Any, checkpoints: Checkpoints, identity: str) -> Progress | None:
     found = checkpoints.latest()
-    if found is None or found.state.get("epochs") != epochs:
+    if found is None or found.state.get("identity") != identity:
         return None
     twin.bank.assign(found.arrays["bank"])
     _assign(twin.trainable_variables, _listed(found, "weight"))
