@@ -58,7 +58,7 @@ def _checked(settings: Settings, subject: str, preset: Preset) -> "DataReport":
     from app.training.data.crops import CropCache
     from app.training.data.examine import examine
     from app.training.data.inspection import inspect
-    from app.training.data.photos import read_photos
+    from app.training.data.photos import left_out, read_photos
 
     bundle = load_active(settings.model_dir)
     crops = CropCache(settings.training_dir / "crops")
@@ -79,6 +79,7 @@ def _checked(settings: Settings, subject: str, preset: Preset) -> "DataReport":
         crops,
         owner_needed=preset is not Preset.COMPACT,
         subject=subject,
+        left_out=left_out(settings.data_dir, subject),
         limits=limits,
     )
     return report
@@ -140,4 +141,5 @@ def _print(report: "DataReport") -> None:
 
 def _print_findings(kind: str, colour: str, findings: "list[Problem]") -> None:
     for finding in findings:
-        print_line(f"[{colour}]{kind}:[/{colour}] {escape(finding.message)}")
+        told = f"{escape(finding.message)} [dim]({finding.code})[/dim]"
+        print_line(f"[{colour}]{kind}:[/{colour}] {told}")

@@ -33,6 +33,7 @@ def test_problems_are_told_in_words_and_by_the_exit_code(
     assert "anchor/" in said
     assert "rejected anchor/text.jpg: unsupported_media_type" in said
     assert "problem: negative/ shows 1 people" in said
+    assert "(too_few_people)" in said
     assert "Training would refuse these photos." in said
 
 
