@@ -31,6 +31,7 @@ class Facts:
     alike: Likeness
     enough: Enough
     owner_needed: bool
+    left_out: int = 0
 
     @property
     def people(self) -> int:

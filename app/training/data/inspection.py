@@ -37,6 +37,7 @@ def inspect(
     *,
     owner_needed: bool = True,
     subject: str | None = None,
+    left_out: int = 0,
     enough: Enough | None = None,
     limits: DecodeLimits | None = None,
 ) -> tuple[DataReport, Dataset]:
@@ -49,6 +50,7 @@ def inspect(
         owner_needed: Whether the preset needs `anchor` and `positive`; `compact` does not, but
             needs people with two photos and more in `negative`.
         subject: Key of the subject that the owner is, if the bundle is calibrated about someone.
+        left_out: Photos that lie in no folder of the owner's, while the owner has folders.
         enough: How many photos and people it takes.
         limits: What is accepted for decoding.
     """
@@ -69,6 +71,7 @@ def inspect(
         alike,
         enough or Enough(),
         owner_needed=owner_needed,
+        left_out=left_out,
     )
     report = DataReport(
         model=bundle.manifest.version,

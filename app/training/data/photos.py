@@ -60,6 +60,21 @@ def read_photos(data_dir: Path, subject: str | None = None) -> list[TrainingPhot
     ]
 
 
+def left_out(data_dir: Path, subject: str) -> int:
+    """How many photos right in `anchor` and `positive` are not the owner's, for `read_photos`.
+
+    Photos in folders of others are left out too, but nobody expects anything else.
+    """
+    taken = {photo.path for photo in read_photos(data_dir, subject)}
+    places = [data_dir / role.value for role in _OWN]
+    return sum(
+        place / file not in taken
+        for place in places
+        for file in _files(place)
+        if len(file.parts) == 1
+    )
+
+
 _OWN: Final = (Role.ANCHOR, Role.POSITIVE)
 
 

@@ -14,6 +14,7 @@ _FEW = 6
 def warnings(facts: Facts) -> list[Problem]:
     """What is worth knowing, and does not void the result."""
     return [
+        *_left_out(facts),
         *_rejected(facts),
         *_duplicates(facts),
         *_bursts(facts),
@@ -21,6 +22,16 @@ def warnings(facts: Facts) -> list[Problem]:
         *_suspects(facts),
         *_joined(facts),
     ]
+
+
+def _left_out(facts: Facts) -> Iterator[Problem]:
+    if facts.left_out:
+        yield Problem(
+            code="photos_left_out",
+            message=f"{facts.left_out} photos that lie right in anchor/ and positive/ are left "
+            "out, since there is a folder of the subject's name. Move those that show the subject "
+            "into it.",
+        )
 
 
 def _rejected(facts: Facts) -> Iterator[Problem]:

@@ -206,6 +206,14 @@ def test_many_rejected_files_are_a_warning(look: Look) -> None:
     assert report.problems == []
 
 
+def test_photos_that_are_left_out_are_a_warning_with_their_number(look: Look) -> None:
+    photos = [*owner(), *strangers()]
+    assert "photos_left_out" not in codes(look(photos)[0].warnings)
+    report, _ = inspect(photos, look.bundle, CROPS, left_out=7)
+    (warning,) = (w for w in report.warnings if w.code == "photos_left_out")
+    assert warning.message.startswith("7 photos ")
+
+
 def test_a_model_that_can_not_judge_says_so(look: Look, bundle: Bundle) -> None:
     from dataclasses import replace
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.training import Role
-from app.training.data.photos import read_photos
+from app.training.data.photos import left_out, read_photos
 from tests.training.data.folders import names, put
 
 
@@ -57,3 +57,11 @@ def test_a_folder_of_the_subjects_name_is_what_the_job_is_about(data: Path) -> N
     assert names(read_photos(data, "anna"))[:2] == ["a.jpg", "b.jpg"]
     assert len(read_photos(data, "anna")) == 6
     assert read_photos(data, "nobody") == read_photos(data)
+
+
+def test_photos_that_a_folder_of_the_subjects_name_hides_are_counted(data: Path) -> None:
+    assert left_out(data, "anna") == 0
+    put(data, "anchor/Anna/a.jpg", b"x")
+    put(data, "anchor/bob/b.jpg", b"x")
+    assert left_out(data, "anna") == 2
+    assert left_out(data, "nobody") == 0
