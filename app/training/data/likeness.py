@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.calibration import Calibration, bucket_of
+from app.domain.calibration import Calibration, OperatingPoint, bucket_of
 from app.domain.decisions import Decider
 from app.domain.entities import Floats
 from app.domain.scoring import fuse_rows, score_matrix
@@ -42,6 +42,11 @@ OUTLIER_SHARE: Final = 0.5
 """A photo that matches fewer of the owner's other photos does not show the owner, it seems. So the
 majority decides who the owner is: strangers are found while they are fewer than half."""
 
+MOST_MISSED: Final = 0.125
+"""A bundle with a higher FNMR is not asked at a rate that is no strict one, nor for outliers: by
+Markov's inequality, at most twice this share of the owner's photos match fewer than half of the
+others by the bundle's weakness, and that is fewer than void a result as `several_owners`."""
+
 JURY: Final = 500
 """Most photos of the owner that others are held against."""
 
@@ -59,7 +64,8 @@ class Likeness:
         suspect: Others that may be.
         outliers: The owner's photos that look like someone else's, with the share of the owner's
             photos that they match, the least alike first.
-        judged: Whether the bundle could be asked both: it must price some rate for the owner.
+        judged: Whether the bundle could be asked both: it must price some rate for the owner, at
+            which it knows the owner.
     """
 
     certain: tuple[tuple[int, float], ...] = ()
@@ -86,53 +92,55 @@ def likeness(
     """
     if not len(owner):
         return Likeness()
-    single = _threshold(decider.calibration, OUTLIER_FMR, 1)
-    outliers = () if single is None else _outliers(embeddings, owner, groups, decider, single)
+    calibration = decider.calibration
+    single = _point(calibration, OUTLIER_FMR, 1)
+    outliers: tuple[tuple[int, float], ...] = ()
+    if single is not None and _tells(single):
+        outliers = _outliers(embeddings, owner, groups, decider, single.threshold)
     outside = {row for row, _share in outliers}
     jury = _jury(np.array([row for row in owner if row not in outside], np.intp), groups)
     if not len(jury):
         return Likeness(outliers=outliers)
-    suspect = _threshold(decider.calibration, SUSPECT_FMR, len(jury))
-    if suspect is None:
+    suspect = _point(calibration, SUSPECT_FMR, len(jury))
+    if suspect is None or not (suspect.target_fmr <= SUSPECT_FMR or _tells(suspect)):
         return Likeness(outliers=outliers, judged=False)
     certain = _certain(embeddings, jury, len(others), decider)
     found = sorted(
         (-score, row)
         for row, score in _fused(embeddings, others, jury, decider)
-        if score >= suspect
+        if score >= suspect.threshold
     )
     alike = [(row, -score) for score, row in found]
     return Likeness(
         tuple(pair for pair in alike if pair[1] >= certain),
         tuple(pair for pair in alike if pair[1] < certain),
         outliers,
-        judged=single is not None,
+        judged=single is not None and _tells(single),
     )
 
 
-def _threshold(calibration: Calibration, fmr: float, references: int) -> float | None:
-    """The score priced at a rate, or at the strictest that is priced; None if none is."""
-    strictest = _strictest(calibration, references)
-    if strictest is None:
-        return None
-    return calibration.operating_point(max(fmr, strictest), references).threshold
-
-
-def _strictest(calibration: Calibration, references: int) -> float | None:
+def _point(calibration: Calibration, fmr: float, references: int) -> OperatingPoint | None:
+    """The point priced at a rate, or at the strictest that is priced; None if none is."""
     points = calibration.buckets.get(bucket_of(references), ())
-    return min((point.target_fmr for point in points), default=None)
+    if not points:
+        return None
+    strictest = min(point.target_fmr for point in points)
+    return calibration.operating_point(max(fmr, strictest), references)
+
+
+def _tells(point: OperatingPoint) -> bool:
+    return point.fnmr <= MOST_MISSED
 
 
 def _certain(embeddings: Floats, jury: NDArray[np.intp], strangers: int, decider: Decider) -> float:
     """The score over which one of so many strangers is taken for the owner."""
     rate = min(CERTAIN_FMR, FALSE_ALARMS / max(1, strangers))
-    priced = _threshold(decider.calibration, rate, len(jury))
-    strictest = _strictest(decider.calibration, len(jury))
-    if priced is None or strictest is None:
+    point = _point(decider.calibration, rate, len(jury))
+    if point is not None and point.target_fmr <= CERTAIN_FMR:
+        return point.threshold
+    if point is None or not _tells(point):
         return inf
-    if strictest <= CERTAIN_FMR:
-        return priced
-    return max(priced, _own_median(embeddings, jury, decider))
+    return max(point.threshold, _own_median(embeddings, jury, decider))
 
 
 def _own_median(embeddings: Floats, jury: NDArray[np.intp], decider: Decider) -> float:

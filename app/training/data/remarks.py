@@ -115,9 +115,9 @@ def _suspects(facts: Facts) -> Iterator[Problem]:
     if not facts.alike.judged:
         yield Problem(
             code="likeness_unknown",
-            message="The active model prices no false match rate for this subject and so many "
-            "photos, so nobody looked for the owner among the negatives, or for others among the "
-            "owner's photos. Look yourself, or activate another model.",
+            message="The active model prices no false match rate at which it knows this subject, "
+            "so nobody looked for the owner among the negatives, or for others among the owner's "
+            "photos. Look yourself, or activate another model.",
         )
 
 

@@ -101,6 +101,17 @@ def test_one_photo_of_the_owner_is_too_few_to_say_how_alike_they_are(decider: De
     assert [row for row, _ in found.suspect] == [2]
 
 
+def test_a_bundle_that_hardly_knows_the_owner_accuses_nobody(decider: Decider) -> None:
+    """As the seed's tiny network: at the strictest rate it misses most of the owner's photos."""
+    weak = pricing(decider, 0.01)
+    buckets = {
+        name: [replace(point, fnmr=0.9) for point in points]
+        for name, points in weak.calibration.buckets.items()
+    }
+    weak = replace(weak, calibration=replace(weak.calibration, buckets=buckets))
+    assert judge(["anna"] * 7 + ["bob"] * 3, ["anna"], weak) == Likeness(judged=False)
+
+
 def test_outliers_stay_although_others_can_not_be_judged(decider: Decider) -> None:
     found = judge(["anna"] * 7 + ["bob"] * 3, ["anna"], pricing(decider, 0.01, "1"))
     assert [row for row, _ in found.outliers] == [7, 8, 9]
