@@ -36,9 +36,10 @@ prepare_engine() {
   fi
 }
 
-# Podman complains that there is no systemd for timers of healthchecks; netavark of the level.
+# Podman complains that there is no systemd for timers of healthchecks; its helpers of the level, and
+# that there is no syslog.
 engine() {
-  podman --log-level=fatal "$@" 2> >(grep -v 'invalid logging spec' >&2)
+  podman --log-level=fatal "$@" 2> >(grep -vE 'invalid logging spec|connect to syslog' >&2)
 }
 
 build_image() {
