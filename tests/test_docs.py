@@ -53,6 +53,17 @@ def test_every_problem_and_reason_is_documented() -> None:
         assert f"`{reason.value}`" in API
 
 
+def test_every_finding_in_training_photos_is_documented() -> None:
+    code = re.compile(r"""code(?:=|": )"([a-z_]+)\"""")
+    sources = (ROOT / "app" / "training" / "data").glob("*.py")
+    found = {name for path in sources for name in code.findall(path.read_text("utf-8"))}
+    found |= {"anchor_empty", "positive_empty"}
+    assert {"too_few_people", "photos_changed", "photos_left_out"} <= found
+    training = (ROOT / "docs" / "training.md").read_text("utf-8")
+    for name in found:
+        assert f"`{name}`" in training, name
+
+
 def commands(group: typer.Typer, prefix: str = "") -> list[str]:
     """Names of all commands, with those of their groups in front."""
     own = [
