@@ -9,7 +9,11 @@ of doubles, and 150 that at `SUSPECT_FMR`. Of the people's own photos 99 % (LFW)
 A bundle made for an owner, of some hundred people, prices no rate as strict as `CERTAIN_FMR`. At
 the strictest that it has, chance alone makes some strangers look like the owner. So a negative is
 taken for the owner by such a bundle only if it is, besides, as alike as half of the owner's own
-photos are to the others; whoever only reaches the threshold is a suspect.
+photos are to the others; whoever only reaches the threshold is a suspect. With two such bundles
+(strictest rates 0.002 and 0.01) and 20 to 200 photos of their owners, of 485 photos of the owners
+among some 2,000 of others, 230 were certain and the rest suspects; of 48,855 trials of others none
+was certain, and 223 were suspects. A lower share of the photos would find more, but accuse
+strangers by a bundle that only just knows its owner (`MOST_MISSED`).
 """
 
 from collections.abc import Iterator
