@@ -43,6 +43,8 @@ def main() -> None:
     settings = {"FACETWIN_DATA_DIR": str(options.data_dir.absolute())} if options.data_dir else {}
     with _models() as (models, base), gallery(options.references) as folder:
         settings["FACETWIN_MODEL_DIR"] = str(models)
+        if options.max_fmr:
+            settings["FACETWIN_MAX_FMR"] = str(options.max_fmr)
         with running(folder, settings) as server:
             client, figures = SteadyClient(server.port), dict[str, Any]()
             sampler = Sampler(server.process.pid, folder)
@@ -192,6 +194,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30, help="length of each part")
     parser.add_argument("--train", action="store_true", help="train a model, too")
     parser.add_argument("--data-dir", type=Path, help="holds anchor/, positive/ and negative/")
+    parser.add_argument(
+        "--max-fmr",
+        type=float,
+        help="FACETWIN_MAX_FMR: what the photos of --data-dir have people enough to support",
+    )
     parser.add_argument("--preset", default="finetune", help="how to train")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
