@@ -14,6 +14,8 @@ from app.training.evaluation.intervals import distinct_pairs
 from app.training.metrics import Counts, threshold_at_fmr
 
 MOST_PAIRS: Final = 200_000
+AT_ONCE: Final = 4_000_000
+"""Numbers of embeddings that are compared at a time: of the preset `seed` each has 4,096."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +60,40 @@ def crowd_pairs(contest: Contest, people: Indices, offset: int, *, seed: int) ->
     """
     kept = contest.usable & contest.sample.strangers & np.isin(contest.sample.people, people)
     rows = np.flatnonzero(kept)
-    first, second = np.triu_indices(len(rows), k=1)
-    if len(first) > MOST_PAIRS:
-        drawn = np.random.default_rng(seed).choice(len(first), MOST_PAIRS, replace=False)
-        first, second = first[np.sort(drawn)], second[np.sort(drawn)]
-    first, second = rows[first], rows[second]
+    first, second = (rows[places] for places in _distinct_pairs(len(rows), seed))
     numbers = np.searchsorted(people, contest.sample.people) + offset
     apart = numbers[first] != numbers[second]
     first, second = first[apart], second[apart]
     return np.stack([first, second, numbers[first], numbers[second]]).astype(np.intp)
 
 
+def _distinct_pairs(count: int, seed: int) -> tuple[Indices, Indices]:
+    """All pairs of `count` things, or `MOST_PAIRS` of them."""
+    if count * (count - 1) // 2 <= MOST_PAIRS:
+        first, second = np.triu_indices(count, k=1)
+        return first.astype(np.intp), second.astype(np.intp)
+    drawn = np.random.default_rng(seed).integers(count, size=(2, 3 * MOST_PAIRS))
+    drawn = np.sort(drawn[:, drawn[0] != drawn[1]], axis=0)
+    pairs = np.unique(drawn[0] * count + drawn[1])
+    pairs = np.random.default_rng(seed + 1).permutation(pairs)[:MOST_PAIRS]
+    return (pairs // count).astype(np.intp), (pairs % count).astype(np.intp)
+
+
 def crowd_of(contender: Contender, pairs: Indices) -> Crowd:
     """The pairs as a bundle scores them: one photo against a gallery of one."""
-    first, second = (contender.photos.embeddings[rows] for rows in pairs[:2])
-    scores = contender.decider.pairwise(first, second)
+    embeddings = contender.photos.embeddings
+    step = max(AT_ONCE // embeddings.shape[1], 1)
+    scores = np.concatenate(
+        [
+            np.empty(0, np.float32),
+            *(
+                contender.decider.pairwise(
+                    embeddings[pairs[0, start : start + step]],
+                    embeddings[pairs[1, start : start + step]],
+                )
+                for start in range(0, pairs.shape[1], step)
+            ),
+        ]
+    )
     order = np.argsort(-scores)
     return Crowd(scores[order], pairs[2][order], pairs[3][order])

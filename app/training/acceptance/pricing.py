@@ -105,12 +105,12 @@ def _others(
     known, which is enough to back the owner's.
     """
     crowd = _some_people(sample, photos, seed=seed)
+    usable = photos.usable & np.isin(sample.people, crowd)
     buckets: dict[str, Sequence[OperatingPoint]] = {}
     backing: dict[str, Mapping[float, Thresholds]] = {}
     smaller: dict[float, float] = {}
     for bucket, references in BUCKETS.items():
-        plan = drawn_plan(sample, photos.usable, crowd, references, draws=_DRAWS[bucket], seed=seed)
-        plan = _only(plan, np.isin(sample.people[plan.probes], crowd))
+        plan = drawn_plan(sample, usable, crowd, references, draws=_DRAWS[bucket], seed=seed)
         found = plan.scores(sample, photos, decider)
         genuine = plan.genuine(sample)
         points = operating_points(trials_of(plan, sample, found), smaller, seed=seed)
@@ -140,15 +140,18 @@ def _only(plan: TrialPlan, kept: Flags) -> TrialPlan:
 
 def trials_of(plan: TrialPlan, sample: Sample, scores: Floats) -> Trials:
     """The trials in the form that bundles for everybody are calibrated by."""
-    people = int(sample.people.max(initial=-1)) + 1
+    # Numbered without gaps: intervals need memory for each pair of people.
+    numbers, people = np.unique(
+        np.concatenate([plan.claimed, sample.people[plan.probes]]), return_inverse=True
+    )
+    claimed, probed = people[: len(plan)].astype(np.intp), people[len(plan) :].astype(np.intp)
     failed = scores <= FAILED
-    claimed = plan.claimed
     return Trials(
         scores=scores[~failed],
         subjects=claimed[~failed],
-        probes=sample.people[plan.probes[~failed]],
+        probes=probed[~failed],
         photos=plan.probes[~failed],
-        failures=np.bincount(claimed[failed], minlength=people).astype(np.intp),
+        failures=np.bincount(claimed[failed], minlength=len(numbers)).astype(np.intp),
     )
 
 

@@ -37,10 +37,11 @@ from app.training.data.examine import Examined
 from app.training.data.inspection import DataReport
 from app.training.data.split import SPLIT, Split, with_earlier
 from app.training.datasets import Side
-from app.training.embedding_set import EmbeddingSet, embed_all
+from app.training.embedding_set import EmbeddingSet
 from app.training.job.bundle import Draft, provenance, write_golden
 from app.training.job.leavings import let_go
 from app.training.job.memory import Decision, write_json
+from app.training.job.unseen import embed_unseen, known_embeddings
 from app.training.presets.trained import Trained
 from app.training.report.card import model_card
 from app.training.report.findings import Findings
@@ -108,29 +109,35 @@ def judge_candidate(
         everybody=candidate.subject is None,
     )
     draft.sections["training"] = provenance(base, candidate.trained, options, _counts(candidate))
-    pipeline = _unpriced_pipeline(draft, places.threads)
-    photos = embed_all(
-        pipeline,
-        sample.images,
+    bundle = _unpriced_bundle(draft)
+    decider = bundle.manifest.decider(bundle.calibration)
+    photos = embed_unseen(
+        sample,
+        candidate.dataset,
+        candidate.examined,
+        bundle,
         threads=places.threads,
-        progress=lambda done, total: monitor.progress(done, total, what="unseen photos"),
+        monitor=monitor,
     )
     calibration = calibrate_owner(
-        sample, photos, pipeline.decider, subject=candidate.subject, seed=options.seed
+        sample, photos, decider, subject=candidate.subject, seed=options.seed
     )
     contest = Contest.of(
         sample,
-        _contender(draft.writer.version, pipeline.decider, calibration, candidate, photos),
+        _contender(draft.writer.version, decider, calibration, candidate, photos),
         Contender(
             base.manifest.version,
             base.manifest.decider(base.calibration).about(candidate.subject),
-            known_embeddings(sample, candidate.dataset),
+            known_embeddings(sample, candidate.dataset, candidate.examined),
         ),
     )
+    limits = DecodeLimits()
     gallery = embed_enrolled(
-        enrolled(), pipeline, Pipeline(base, engines=1, limits=DecodeLimits()), monitor
+        enrolled(),
+        Pipeline(bundle, engines=1, limits=limits),
+        Pipeline(base, engines=1, limits=limits),
+        monitor,
     )
-    del pipeline  # with an interpreter for each thread, all of which unpack the network
     let_go()
     comparison = compare(contest, max_fmr=places.max_fmr, seed=options.seed)
     monitor.stage(Stage.GATE)
@@ -167,30 +174,14 @@ def judge_candidate(
     return decision
 
 
-def known_embeddings(sample: Sample, dataset: Dataset) -> EmbeddingSet:
-    """What the base made of the photos when they were examined; nothing of the unusable ones."""
-    usable = sample.rows >= 0
-    embeddings = np.zeros((len(sample), dataset.embeddings.shape[1]), np.float32)
-    embeddings[usable] = dataset.embeddings[sample.rows[usable]]
-    return EmbeddingSet(
-        images=sample.images,
-        identities=sample.people,
-        embeddings=embeddings,
-        found=usable,
-        usable=usable.copy(),
-        measures=({},) * len(sample),
-        reasons=((),) * len(sample),
-    )
-
-
-def _unpriced_pipeline(draft: Draft, threads: int) -> Pipeline:
-    """The pipeline of a bundle that has no calibration yet."""
+def _unpriced_bundle(draft: Draft) -> Bundle:
+    """The bundle as far as it is: it has no calibration yet."""
     writer = draft.writer
     document = CalibrationDocument.of(NOBODY, {})
     writer.add_json(CALIBRATION, document.model_dump(mode="json"))
     writer.add_json(GOLDEN, [])
     writer.manifest(draft.sections)
-    return Pipeline(load_bundle(writer.directory), engines=threads, limits=DecodeLimits())
+    return load_bundle(writer.directory)
 
 
 def _contender(

@@ -69,3 +69,21 @@ def test_the_gate_says_that_others_backed_its_thresholds() -> None:
     assert result.target_fmr == 0.005
     assert result.pairs == 160 * 159 // 2 - 80
     assert "no laxer than 12,640 pairs of other people" in result.sentence
+
+
+def test_wide_embeddings_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = crowd_pairs(OWNER_AND_STRANGERS, PEOPLE, 30, seed=1)
+    at_once = crowd_of(OWNER_AND_STRANGERS.active, rows)
+    monkeypatch.setattr("app.training.acceptance.crowd.AT_ONCE", 16 * 1000)
+    parts = crowd_of(OWNER_AND_STRANGERS.active, rows)
+    assert np.array_equal(parts.scores, at_once.scores)
+
+
+def test_of_very_many_people_some_pairs_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.training.acceptance.crowd.MOST_PAIRS", 1000)
+    rows = crowd_pairs(OWNER_AND_STRANGERS, PEOPLE, 30, seed=1)
+    assert 900 < rows.shape[1] <= 1000
+    assert (rows[2] != rows[3]).all()
+    assert len(np.unique(rows[:2], axis=1).T) == rows.shape[1]
+    people = np.bincount(rows[2:].ravel(), minlength=110)[30:]
+    assert people.min() > 0
