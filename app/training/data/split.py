@@ -66,23 +66,25 @@ class Split:
         """
         known = {entry["sha256"]: entry for entry in document["photos"]}
         own = {entry["sha256"]: entry for entry in _entries(dataset)}
-        moved = [
-            photo
-            for photo, entry in own.items()
-            if photo in known and entry != {key: known[photo][key] for key in entry}
-        ]
-        if known.keys() != own.keys() or moved:
-            message = (
-                "The photos are not those that the job began with: "
-                f"{len(own.keys() - known.keys())} came, {len(known.keys() - own.keys())} went and "
-                f"{len(moved)} are another person's, in another folder or of another burst. Start "
-                "a new job."
+        if known.keys() != own.keys():
+            raise _changed(
+                f"{len(own.keys() - known.keys())} came and {len(known.keys() - own.keys())} went"
             )
-            raise TrainingDataError(
-                message, problems=[{"code": "photos_changed", "message": message}]
+        moved = sum(
+            any(known[photo][key] != value for key, value in entry.items())
+            for photo, entry in own.items()
+        )
+        if moved:
+            raise _changed(
+                f"{moved} are another person's, in another folder or of another burst now"
             )
         sides = tuple(Side(known[photo]["side"]) for photo in dataset.sha256)
         return cls(sides, int(document["seed"]))
+
+
+def _changed(how: str) -> TrainingDataError:
+    message = f"The photos are not those that the job began with: {how}. Start a new job."
+    return TrainingDataError(message, problems=[{"code": "photos_changed", "message": message}])
 
 
 def _entries(dataset: Dataset) -> list[dict[str, Any]]:

@@ -36,11 +36,14 @@ class JobMemory:
         base: Version of the bundle that it started from.
         version: Of the bundle that it makes.
         decision: Of the gate, from the moment before the new bundle is published.
+        activated: Whether the new bundle was activated; if it is not active then, someone went
+            back from it.
     """
 
     base: str
     version: str
     decision: Decision | None = None
+    activated: bool = False
 
     def decided(self, decision: Decision) -> "JobMemory":
         """The memory with a decision."""
@@ -66,7 +69,9 @@ class JobMemory:
             made["activate"],
             tuple(made["reasons"]),
         )
-        return cls(document["base"], document["version"], decision)
+        return cls(
+            document["base"], document["version"], decision, document.get("activated", False)
+        )
 
 
 def write_json(path: Path, document: Any) -> None:

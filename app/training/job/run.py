@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
-from app.domain.errors import ModelNotFoundError, TrainingDataError
+from app.domain.errors import ActivationRunningError, ModelNotFoundError, TrainingDataError
 from app.domain.subjects import subject_key
 from app.domain.training import (
     Activation,
@@ -24,6 +24,7 @@ from app.domain.training import (
     TrainingOptions,
 )
 from app.inference.bundle import Bundle, active_version, load_bundle
+from app.inference.bundle_lock import hold
 from app.training.bundle_writer import BundleWriter, refuse_to_overwrite
 from app.training.data.crops import CropCache
 from app.training.data.dataset import Dataset
@@ -80,24 +81,48 @@ def run_job(
     if memory.decision is None or not (places.model_dir / memory.version).exists():
         memory = _make(memory, options, places, monitor, enrolled)
     assert memory.decision
-    reasons = memory.decision.reasons
-    wanted = memory.decision.activate
-    if wanted and options.activate is Activation.IF_BETTER:
-        serving = active_version(places.model_dir)
-        if serving not in {memory.base, memory.version}:
-            wanted, reasons = (
-                False,
-                (_OVERTAKEN.format(base=memory.base, serving=serving), *reasons),
-            )
-    if wanted:
-        monitor.stage(Stage.ACTIVATE)
+    overtaken = _activate(memory, options, places, monitor, activate)
+    return JobOutcome(
+        memory.version,
+        memory.decision.judgement,
+        memory.decision.activate and overtaken is None,
+        (*([overtaken] if overtaken else []), *memory.decision.reasons),
+    )
+
+
+def _activate(
+    memory: JobMemory,
+    options: TrainingOptions,
+    places: JobPlaces,
+    monitor: Monitor,
+    activate: Activate,
+) -> str | None:
+    """Let the new bundle serve if it shall; the reason if something came in between."""
+    assert memory.decision
+    if memory.activated or not memory.decision.activate:
+        return None
+    if_better = options.activate is Activation.IF_BETTER
+    serving = active_version(places.model_dir)
+    if if_better and serving not in {memory.base, memory.version}:
+        return _OVERTAKEN.format(base=memory.base, serving=serving)
+    monitor.stage(Stage.ACTIVATE)
+    try:
         activate(memory.version)
-    return JobOutcome(memory.version, memory.decision.judgement, wanted, reasons)
+    except ActivationRunningError:
+        if not if_better:
+            raise
+        return _BUSY.format(base=memory.base)
+    replace(memory, activated=True).write(places.work_dir)
+    return None
 
 
 _OVERTAKEN: Final = (
     "The new bundle was held against {base}, but {serving} was activated meanwhile, so it does not "
     "take over."
+)
+_BUSY: Final = (
+    "The new bundle was held against {base}, but another one was just being activated, so it does "
+    "not take over."
 )
 
 
@@ -121,7 +146,8 @@ def _make(
 ) -> JobMemory:
     """The new bundle, published; and the memory of what the gate decided."""
     began = monotonic()
-    base = _base(memory, places)
+    user = _User()
+    base = _base(memory, places, user)
     photos = _photos(base, options, places, monitor)
     split = _split(photos.dataset, base, options, places)
     monitor.stage(Stage.TRAIN)
@@ -165,14 +191,20 @@ def _make(
     return memory
 
 
-def _base(memory: JobMemory, places: JobPlaces) -> Bundle:
+class _User:
+    """Uses a bundle as long as it lives: nobody deletes it meanwhile."""
+
+
+def _base(memory: JobMemory, places: JobPlaces, user: _User) -> Bundle:
     try:
-        return load_bundle(places.model_dir / memory.base)
+        base = load_bundle(places.model_dir / memory.base)
+        hold(base.directory, user)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
             f"The job started from the bundle {memory.base}, which is gone. Start a new job.",
             version=memory.base,
         ) from error
+    return base
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from app.domain.entities import FacePolicy
-from app.domain.errors import BundleError, ModelNotFoundError, TrainingDataError
+from app.domain.errors import (
+    ActivationRunningError,
+    BundleError,
+    ModelNotFoundError,
+    TrainingDataError,
+)
 from app.domain.training import (
     Activation,
     EnrolledPhoto,
@@ -106,6 +111,13 @@ def world(shared: Path, tmp_path: Path) -> World:
     return World(shared, tmp_path)
 
 
+class Busy(list[str]):
+    """Refuses to activate anything."""
+
+    def append(self, version: str) -> None:
+        raise ActivationRunningError(f"not {version} now")
+
+
 class Stumbling(Ear):
     """A monitor that ends the job's process, so to say, when a stage begins."""
 
@@ -195,6 +207,29 @@ def test_what_was_held_against_another_bundle_does_not_take_over(world: World) -
     assert outcome.reasons[1:] == ("It is better.",)
     assert world.run(activate=Activation.ALWAYS).activated
     assert world.activated == ["mine"]
+
+
+def test_a_job_that_goes_on_does_not_undo_a_way_back(world: World) -> None:
+    better = Decision(Judgement.BETTER, activate=True, reasons=("It is better.",))
+    JobMemory(BASE, "mine", better, activated=True).write(world.places.work_dir)
+    (world.places.model_dir / "mine").mkdir()
+    assert world.run().activated
+    assert not world.activated
+
+
+@pytest.mark.parametrize("activation", [Activation.IF_BETTER, Activation.ALWAYS])
+def test_an_activation_by_someone_else_comes_first(world: World, activation: Activation) -> None:
+    better = Decision(Judgement.BETTER, activate=True, reasons=("It is better.",))
+    JobMemory(BASE, "mine", better).write(world.places.work_dir)
+    (world.places.model_dir / "mine").mkdir()
+    world.activated = Busy()
+    if activation is Activation.ALWAYS:
+        with pytest.raises(ActivationRunningError):
+            world.run(activate=activation)
+        return
+    outcome = world.run(activate=activation)
+    assert not outcome.activated
+    assert "just being activated" in outcome.reasons[0]
 
 
 def test_a_job_that_is_told_to_stop_leaves_no_bundle(world: World) -> None:
