@@ -69,7 +69,10 @@ def test_a_subjects_own_folders_are_looked_at(
 ) -> None:
     put(photos, "anchor/grace/1.jpg", portrait("hopper"))
     assert run(["data", "check", "--subject", "Grace", "--json"]) == 3
-    assert json.loads(capsys.readouterr().out)["roles"]["anchor"]["images"] == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["roles"]["anchor"]["images"] == 1
+    (hidden,) = (w for w in report["warnings"] if w["code"] == "photos_left_out")
+    assert hidden["message"].startswith("7 photos ")
 
 
 def test_what_it_takes_depends_on_the_preset(
