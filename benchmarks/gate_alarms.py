@@ -66,7 +66,7 @@ SUBJECTS: Final = (3, 10, 30)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=300, help="trainings of each kind")
-    parser.add_argument("--rounds", type=int, default=300, help="of the bootstrap; it serves 1000")
+    parser.add_argument("--rounds", type=int, default=300, help="of the bootstrap; a training takes 1000")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     figures: dict[str, Any] = {"repeats": options.repeats, "rounds": options.rounds}
@@ -121,11 +121,10 @@ def _losses(subjects: int, repeats: int) -> Iterator[bool]:
             for own, name in ((1, "new"), (2, "old"))
         )
         # Other people than those of the test side, so another seed.
-        enrolled = Enrolled(
-            names, *(embedded(gallery, 0.8, seed=10**6 + seed, own=own) for own in (1, 2))
-        )
+        new, old = (embedded(gallery, 0.8, seed=10**6 + seed, own=own) for own in (1, 2))
+        enrolled = Enrolled(names, new, old)
         results = regressions(
-            Contest.of(made, candidate, active), enrolled, subject="owner", max_fmr=0.01, seed=seed
+            Contest.of(made, candidate, active), enrolled, max_fmr=0.01, seed=seed
         )
         yield results[1].lost
 
