@@ -66,7 +66,9 @@ SUBJECTS: Final = (3, 10, 30)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=300, help="trainings of each kind")
-    parser.add_argument("--rounds", type=int, default=300, help="of the bootstrap; a training takes 1000")
+    parser.add_argument(
+        "--rounds", type=int, default=300, help="of the bootstrap; a training takes 1000"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     figures: dict[str, Any] = {"repeats": options.repeats, "rounds": options.rounds}

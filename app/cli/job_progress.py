@@ -24,7 +24,6 @@ _COLOURS: Final = {
 }
 _STAGES: Final = {
     Stage.CHECK: "Checking the photos",
-    Stage.PREPARE: "Preparing faces",
     Stage.TRAIN: "Training",
     Stage.EXPORT: "Exporting",
     Stage.EVALUATE: "Evaluating",

@@ -88,7 +88,6 @@ class Stage(StrEnum):
     """What a running job is doing, in this order."""
 
     CHECK = "check_data"
-    PREPARE = "prepare"
     TRAIN = "train"
     EXPORT = "export"
     EVALUATE = "evaluate"

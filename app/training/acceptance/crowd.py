@@ -9,9 +9,8 @@ from app.domain.entities import Floats
 from app.training.acceptance.contest import Contender, Contest
 from app.training.acceptance.sample import Indices
 from app.training.calibrate import MIN_FALSE_MATCHES, MIN_IDENTITY_PAIRS
-from app.training.evaluation.curves import Rates
 from app.training.evaluation.intervals import distinct_pairs
-from app.training.metrics import Counts, threshold_at_fmr
+from app.training.metrics import threshold_at_fmr
 
 MOST_PAIRS: Final = 200_000
 AT_ONCE: Final = 4_000_000
@@ -43,10 +42,6 @@ class Crowd:
         matched = int(np.count_nonzero(self.scores >= np.float32(self.threshold(fmr))))
         first, second = self.first[:matched], self.second[:matched]
         return matched >= MIN_FALSE_MATCHES and distinct_pairs(first, second) >= MIN_IDENTITY_PAIRS
-
-    def weigh(self, drawn: Counts) -> Rates:
-        """How often each pair is there in rounds of a bootstrap over people, (rounds, n)."""
-        return np.asarray(drawn[..., self.first] * drawn[..., self.second])
 
 
 def crowd_pairs(contest: Contest, people: Indices, offset: int, *, seed: int) -> Indices:

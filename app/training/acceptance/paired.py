@@ -87,15 +87,6 @@ class Target:
     crowds: tuple[Crowd, Crowd] | None = None
 
 
-def strictest_backed(contest: Contest, plan: TrialPlan, max_fmr: float) -> float | None:
-    """`max_fmr`, or the strictest laxer target, that the trials' own impostors support."""
-    scores = contest.scores(plan)
-    for fmr in _targets(max_fmr):
-        if all(is_backed(plan, contest.sample, each, fmr) for each in scores):
-            return fmr
-    return None
-
-
 def backed_target(contest: Contest, plan: TrialPlan, max_fmr: float, *, seed: int) -> Target | None:
     """`max_fmr`, or the strictest laxer target, that has enough false matches for both bundles.
 

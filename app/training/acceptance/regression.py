@@ -21,7 +21,7 @@ from app.training.acceptance.paired import (
 )
 from app.training.acceptance.sample import Indices, Sample
 from app.training.acceptance.trials import left_out_plan
-from app.training.acceptance.words import count, percent, points, price
+from app.training.acceptance.words import percent, points, price
 from app.training.datasets import LabelledImage
 from app.training.embedding_set import EmbeddingSet, collect, try_photo
 from app.training.metrics import Interval
@@ -72,11 +72,13 @@ class Enrolled:
         subjects: Key of the subject of each photo.
         candidate: As the new bundle embeds them.
         active: As the active one does.
+        own: How many references the owner has, who is not among them.
     """
 
     subjects: tuple[str, ...]
     candidate: EmbeddingSet
     active: EmbeddingSet
+    own: int = 0
 
 
 def embed_enrolled(
@@ -85,6 +87,7 @@ def embed_enrolled(
     active: FacePipeline,
     monitor: Monitor,
     *,
+    owner: str | None,
     most: int = MOST_ENROLLED,
 ) -> Enrolled:
     """Send enrolled photos through both pipelines, one photo in memory at a time.
@@ -94,39 +97,43 @@ def embed_enrolled(
         candidate: Of the new bundle.
         active: Of the active one.
         monitor: Told how far it is; what it raises passes through.
+        owner: Key of the subject that the bundle is for; its photos are only counted.
         most: After so many photos no other subject is begun.
     """
     images: list[LabelledImage] = []
-    subjects: list[str] = []
     found: tuple[list[FaceTemplate | str], list[FaceTemplate | str]] = [], []
+    own, enough = 0, False
     for photo in photos:
         key = subject_key(photo.subject)
-        if len(subjects) >= most and key != subjects[-1]:
-            monitor.log(f"only {count(len(subjects), 'enrolled photo')} looked at")
+        enough = enough or (len(images) >= most and key != images[-1].identity)
+        if key == owner:
+            own += 1
+        elif not enough:
+            images.append(LabelledImage(Path(f"enrolled-{len(images)}"), key))
+            for results, pipeline in zip(found, (candidate, active), strict=True):
+                results.append(try_photo(pipeline, photo.data, photo.policy))
+            monitor.progress(len(images), max(len(images), most), what="enrolled photos")
+        elif own or owner is None:
             break
-        images.append(LabelledImage(Path(f"enrolled-{len(images)}"), key))
-        subjects.append(key)
-        for results, pipeline in zip(found, (candidate, active), strict=True):
-            results.append(try_photo(pipeline, photo.data, photo.policy))
-        monitor.progress(len(images), most, what="enrolled photos")
-    return Enrolled(tuple(subjects), collect(images, found[0]), collect(images, found[1]))
+    if enough:
+        monitor.log(f"Of the enrolled photos {len(images):,} were looked at.")
+    subjects = tuple(image.identity for image in images)
+    return Enrolled(subjects, collect(images, found[0]), collect(images, found[1]), own)
 
 
 def regressions(
-    contest: Contest, enrolled: Enrolled, *, subject: str | None, max_fmr: float, seed: int
+    contest: Contest, enrolled: Enrolled, *, max_fmr: float, seed: int
 ) -> tuple[RegressionResult, ...]:
     """Hold both bundles against each other on everyone but the owner.
 
     Args:
         contest: On the test side.
         enrolled: References of the gallery.
-        subject: Key of the subject that the owner is; its photos are left out.
         max_fmr: FACETWIN_MAX_FMR.
         seed: Of galleries and bootstrap.
     """
     strangers = _strangers(contest)
-    known = [key != subject for key in enrolled.subjects]
-    joined, subjects = _with_enrolled(strangers, enrolled, np.flatnonzero(known))
+    joined, subjects = _with_enrolled(strangers, enrolled)
     people = np.unique(strangers.sample.people)
     return (
         _compared(STRANGERS, strangers, people, max_fmr=max_fmr, seed=seed),
@@ -140,27 +147,23 @@ def _strangers(contest: Contest) -> Contest:
     return Contest(sample, contest.candidate.subset(kept), contest.active.subset(kept))
 
 
-def _with_enrolled(
-    strangers: Contest, enrolled: Enrolled, rows: Indices
-) -> tuple[Contest, Indices]:
+def _with_enrolled(strangers: Contest, enrolled: Enrolled) -> tuple[Contest, Indices]:
     """Strangers and enrolled people in one contest; the numbers of the latter."""
     sample = strangers.sample
-    keys = [enrolled.subjects[row] for row in rows]
-    _, numbers = np.unique(keys, return_inverse=True)
+    count = len(enrolled.subjects)
+    _, numbers = np.unique(enrolled.subjects, return_inverse=True)
     numbers = numbers.astype(np.intp) + int(sample.people.max(initial=-1)) + 1
-    groups = np.arange(len(rows), dtype=np.intp) + int(sample.groups.max(initial=-1)) + 1
-    kept = np.zeros(len(enrolled.subjects), np.bool_)
-    kept[rows] = True
+    groups = np.arange(count, dtype=np.intp) + int(sample.groups.max(initial=-1)) + 1
     joined = Sample(
-        images=(*sample.images, *(enrolled.candidate.images[row] for row in rows)),
-        rows=np.concatenate([sample.rows, np.full(len(rows), -1)]),
+        images=(*sample.images, *enrolled.candidate.images),
+        rows=np.concatenate([sample.rows, np.full(count, -1)]),
         people=np.concatenate([sample.people, numbers]),
         groups=np.concatenate([sample.groups, groups]),
-        tested=np.concatenate([sample.tested, np.ones(len(rows), np.bool_)]),
+        tested=np.concatenate([sample.tested, np.ones(count, np.bool_)]),
         owner=None,
     )
     candidate, active = (
-        replace(contender, photos=_joined(contender.photos, own.subset(kept)))
+        replace(contender, photos=_joined(contender.photos, own))
         for contender, own in (
             (strangers.candidate, enrolled.candidate),
             (strangers.active, enrolled.active),

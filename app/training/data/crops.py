@@ -81,19 +81,6 @@ class CropCache:
         assert found is not None, "the content is what was written"
         return found.astype(np.uint8, copy=False)
 
-    def has(self, photo: str, recipe: str) -> bool:
-        """Whether there is an entry, whole or damaged."""
-        return self._place(photo, recipe).is_file()
-
-    def forget(self, photos: Collection[str]) -> int:
-        """Delete all entries of these photos, given by sha256; returns how many files went.
-
-        Raises:
-            StorageError: If one can't be deleted.
-        """
-        wanted = set(photos)
-        return self._delete(lambda photo: photo in wanted)
-
     def keep_only(self, photos: Collection[str]) -> int:
         """Delete the entries of all other photos: what has left the folders must leave here too.
 

@@ -131,24 +131,19 @@ def judge_candidate(
             known_embeddings(sample, candidate.dataset, candidate.examined),
         ),
     )
-    limits = DecodeLimits()
+    limits = DecodeLimits(places.max_image_bytes, places.max_image_pixels)
     gallery = embed_enrolled(
         enrolled(),
         Pipeline(bundle, engines=1, limits=limits),
         Pipeline(base, engines=1, limits=limits),
         monitor,
+        owner=candidate.subject,
     )
     let_go()
     comparison = compare(contest, max_fmr=places.max_fmr, seed=options.seed)
     monitor.stage(Stage.GATE)
     gate = judge(contest, max_fmr=places.max_fmr, seed=options.seed)
-    lost = regressions(
-        contest,
-        gallery,
-        subject=candidate.subject,
-        max_fmr=places.max_fmr,
-        seed=options.seed,
-    )
+    lost = regressions(contest, gallery, max_fmr=places.max_fmr, seed=options.seed)
     duties = _duties(candidate, gallery, places.max_fmr)
     decision = decide_activation(options.activate, gate, lost, calibration, duties)
     for reason in decision.reasons:
@@ -196,12 +191,10 @@ def _contender(
 
 
 def _duties(candidate: Candidate, gallery: Enrolled, max_fmr: float) -> Duties:
-    counts = Counter(gallery.subjects)
-    own = counts.pop(candidate.subject, 0) if candidate.subject else 0
     return Duties(
         subject=candidate.subject,
-        references=own,
-        others=frozenset(counts.values()),
+        references=gallery.own,
+        others=frozenset(Counter(gallery.subjects).values()),
         max_fmr=max_fmr,
     )
 

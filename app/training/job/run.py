@@ -25,12 +25,13 @@ from app.domain.training import (
 )
 from app.inference.bundle import Bundle, active_version, load_bundle
 from app.inference.bundle_lock import hold
+from app.inference.decode import DecodeLimits
 from app.training.bundle_writer import BundleWriter, refuse_to_overwrite
 from app.training.data.crops import CropCache
 from app.training.data.dataset import Dataset
 from app.training.data.examine import Examined, examine
 from app.training.data.inspection import DataReport, inspect
-from app.training.data.photos import read_photos
+from app.training.data.photos import left_out, read_photos
 from app.training.data.split import SPLIT, Split, known_sides, make_split
 from app.training.job.bundle import draft_bundle
 from app.training.job.judge import Candidate, judge_candidate
@@ -225,7 +226,8 @@ def _photos(base: Bundle, options: TrainingOptions, places: JobPlaces, monitor: 
     monitor.stage(Stage.CHECK)
     crops = CropCache(places.crops_dir)
     photos = read_photos(places.data_dir, options.subject)
-    examined = examine(photos, base, crops, threads=places.threads, monitor=monitor)
+    limits = DecodeLimits(places.max_image_bytes, places.max_image_pixels)
+    examined = examine(photos, base, crops, threads=places.threads, monitor=monitor, limits=limits)
     # What has left the folders by hand has to leave the cache too.
     crops.keep_only({each.sha256 for each in examined})
     needed = options.preset is not Preset.COMPACT
@@ -235,6 +237,8 @@ def _photos(base: Bundle, options: TrainingOptions, places: JobPlaces, monitor: 
         crops,
         owner_needed=needed,
         subject=subject_key(options.subject) if needed else None,
+        limits=limits,
+        left_out=left_out(places.data_dir, options.subject),
     )
     for problem in (*report.problems, *report.warnings):
         monitor.log(f"{problem.code}: {problem.message}")

@@ -76,11 +76,6 @@ class Checkpoints:
         """The last checkpoint that can be read, or None; damaged ones are passed over."""
         return next((found for path in self._files() if (found := _read(path))), None)
 
-    def clear(self) -> None:
-        """Remove all checkpoints."""
-        for path in self._files():
-            path.unlink()
-
     def _files(self) -> list[Path]:
         """The last one first."""
         return sorted(self._folder.glob(f"{_PREFIX}*.npz"), reverse=True)

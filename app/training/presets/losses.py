@@ -19,21 +19,6 @@ SCALE: Final = 64.0
 """Margins (radians) and scale as ArcFace and AdaFace were published with."""
 
 
-def pair_logits(first: Any, second: Any, weights: Any, bias: Any) -> Any:
-    """The Siamese head `bias - weights . |first - second|` of each pair, shape (n,).
-
-    Args:
-        first: Embeddings, shape (n, d).
-        second: Their partners, shape (n, d).
-        weights: Shape (d,); what is below zero counts as zero.
-        bias: Shape ().
-    """
-    from keras import ops
-
-    distance = ops.abs(_float32(first) - _float32(second))
-    return bias - ops.sum(distance * ops.relu(weights), axis=-1)
-
-
 def pair_cross_entropy(logits: Any, same: Any) -> Any:
     """Mean binary cross-entropy of the sigmoid of `logits`, shape ().
 

@@ -81,7 +81,7 @@ def _scope(calibration: Calibration) -> str:
         )
     return (
         "The thresholds were set for one subject, the one that calibration.json names. Other "
-        "subjects have thresholds of their own, from people of the test side."
+        "subjects have thresholds of their own, from people whom training did not see."
     )
 
 
@@ -147,8 +147,8 @@ without a usable face count as false non-matches.
 
 ## Limits
 
-The rates are of these photos: one owner and few other people, cameras and places. With other
-people, cameras or light they shift, either way. Relatives, children and groups that the photos
+The rates are of these photos, and so of a few people, cameras and places. With others they shift,
+either way. Relatives, children and groups that the photos
 under-represent are confused more often. What was trained on stays in the weights in part: whoever
 must forget a person deletes the bundle.
 

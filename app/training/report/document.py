@@ -164,7 +164,11 @@ def verdict(findings: Findings) -> str:
     """The result in one sentence."""
     base, decision = findings.base.manifest.version, findings.decision
     judged = f"{findings.version} {_JUDGED[decision.judgement]} {base}"
-    return f"{judged} and takes over." if decision.activate else f"{judged}, which goes on serving."
+    return (
+        f"{judged} and is to take over."
+        if decision.activate
+        else f"{judged}, which goes on serving."
+    )
 
 
 def split_counts(split: Split, dataset: Dataset) -> SplitSection:

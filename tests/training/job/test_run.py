@@ -153,7 +153,7 @@ def test_a_job_makes_a_bundle_that_serves_and_tells_of_it(world: World, preset: 
     outcome = world.run(monitor, preset=preset, activate=Activation.NEVER, version="mine")
     assert (outcome.version, outcome.activated, world.activated) == ("mine", False, [])
     assert outcome.judgement is not None
-    assert monitor.stages == [s for s in Stage if s not in {Stage.PREPARE, Stage.ACTIVATE}]
+    assert monitor.stages == [stage for stage in Stage if stage is not Stage.ACTIVATE]
     assert world.versions == [BASE, "mine"]
     made = serves(world, "mine")
     calibration = made.decider.calibration

@@ -29,14 +29,6 @@ def cosines(*degrees: float) -> Floats:
     return np.array([[cos(angle) for angle in degrees]], np.float32)
 
 
-def test_a_pair_logit_is_the_bias_less_the_weighted_distance() -> None:
-    # |(1, 0) - (0, 1)| = (1, 1); 3 - 2 * 1 - 0.5 * 1 = 0.5, and a weight below zero counts as none
-    found = losses.pair_logits(at(0, 0), at(90, 0), np.array([2.0, 0.5], np.float32), 3.0)
-    assert np.asarray(found) == pytest.approx([0.5, 3.0])
-    found = losses.pair_logits(at(0), at(90), np.array([2.0, -7.0], np.float32), 3.0)
-    assert np.asarray(found) == pytest.approx([1.0])
-
-
 def test_pair_cross_entropy_is_the_mean_over_both_kinds() -> None:
     # of one person at logit 2: log(1 + e^-2); of two people at logit -1: log(1 + e^-1)
     expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
@@ -100,12 +92,6 @@ def test_class_cross_entropy_of_three_classes() -> None:
     assert float(found) == pytest.approx(expected, abs=1e-6)
 
 
-def pairs_of_equals(embeddings: Any) -> Any:
-    return losses.pair_cross_entropy(
-        losses.pair_logits(embeddings, embeddings, np.ones(2, np.float32), 1.0), np.ones(4)
-    )
-
-
 def contrast_of_equals(embeddings: Any) -> Any:
     return losses.supervised_contrast(embeddings, np.array([0, 0, 1, 1]), 64.0)
 
@@ -122,7 +108,7 @@ def adaface(embeddings: Any) -> Any:
     return losses.class_cross_entropy(logits, np.array([0, 1, 0, 1]))
 
 
-@pytest.mark.parametrize("loss", [pairs_of_equals, contrast_of_equals, arcface, adaface])
+@pytest.mark.parametrize("loss", [contrast_of_equals, arcface, adaface])
 def test_gradients_are_finite_at_equal_and_opposite_embeddings(
     loss: Callable[[Any], Any],
 ) -> None:

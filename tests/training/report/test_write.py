@@ -93,8 +93,8 @@ def test_the_verdict_comes_first_and_in_one_sentence(page: Page, job: Findings) 
     heading = next(page.all("h1"))
     assert heading == {}
     words = page.text
-    assert "finetune-1 is better than default-2 and takes over." in words
-    assert words.index("takes over.") < words.index("Side by side")
+    assert "finetune-1 is better than default-2 and is to take over." in words
+    assert words.index("is to take over.") < words.index("Side by side")
     assert words.count("Fewer of the owner's photos fail.") == 1
 
 
@@ -104,7 +104,7 @@ def test_the_verdict_comes_first_and_in_one_sentence(page: Page, job: Findings) 
         (Decision(Judgement.WORSE, False, ()), "is worse than default-2, which goes on serving."),
         (
             Decision(Judgement.INDISTINGUISHABLE, True, ()),
-            "can't be told from default-2 and takes over.",
+            "can't be told from default-2 and is to take over.",
         ),
         (Decision(None, False, ()), "could not be compared with default-2, which goes on serving."),
     ],
