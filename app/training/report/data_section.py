@@ -95,7 +95,7 @@ def _listed(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
     found = list(rows)
     if not found:
         return Html("")
-    more = f"{title}: the first {LISTED}" if len(found) == LISTED else f"{title}: {len(found)}"
+    more = f"{title}: {LISTED} at most" if len(found) == LISTED else f"{title}: {len(found)}"
     made = table(more, head, found)
     return element("details", element("summary", more), made)
 
