@@ -20,27 +20,25 @@ class Duties:
         references: How many references the owner has in the gallery.
         others: How many references each of the other subjects has, who have two and more.
         max_fmr: FACETWIN_MAX_FMR.
+        base: Calibration of the active bundle: whom that can't price nobody loses.
     """
 
     subject: str | None
     references: int
     others: frozenset[int]
     max_fmr: float
+    base: Calibration
 
     def unpriced(self, calibration: Calibration) -> list[str]:
-        """Who can't be verified by a bundle, one sentence each."""
+        """Who can be verified by the active bundle and not by a new one, one sentence each."""
         found = []
         references = max(self.references, 1)
-        if not _prices(calibration, self.subject, references, self.max_fmr):
+        if self._loses(calibration, self.subject, references):
             found.append(
                 f"It can't price FACETWIN_MAX_FMR={self.max_fmr:g} for "
                 f"{self.subject or 'anybody'} with {references} reference(s)."
             )
-        lost = [
-            count
-            for count in sorted(self.others)
-            if not _prices(calibration, None, count, self.max_fmr)
-        ]
+        lost = [count for count in sorted(self.others) if self._loses(calibration, None, count)]
         if self.subject and lost:
             found.append(
                 f"It can't price FACETWIN_MAX_FMR={self.max_fmr:g} for other enrolled subjects "
@@ -48,6 +46,11 @@ class Duties:
                 f"more people with {lost[-1] + 1} photos each in data/negative."
             )
         return found
+
+    def _loses(self, calibration: Calibration, subject: str | None, references: int) -> bool:
+        return _prices(self.base, subject, references, self.max_fmr) and not _prices(
+            calibration, subject, references, self.max_fmr
+        )
 
 
 def decide_activation(

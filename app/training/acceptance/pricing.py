@@ -69,7 +69,7 @@ def calibrate_owner(
             if trials
             else []
         )
-        buckets[bucket] = [point for point, _ in priced]
+        buckets[bucket] = [trials.widened(point) for point, _ in priced] if trials else []
         smaller |= {point.target_fmr: thresholds for point, thresholds in priced}
     return Calibration(buckets, subject=subject, others=others)
 
@@ -220,6 +220,20 @@ class OwnerTrials:
             identity_pairs=len(np.unique(self.strangers[false])),
         )
 
+    def widened(self, point: OperatingPoint) -> OperatingPoint:
+        """A priced point, whose rates end no lower than what so few units can rule out.
+
+        Nothing that was not seen can be resampled. This comes last: were the interval for other
+        people taken from an end that was raised already, a single event would stretch it to
+        several times that of none.
+        """
+        strangers, groups = (1 + int(units.max()) for units in (self.strangers, self.groups))
+        return replace(
+            point,
+            fmr_interval=_at_least_unseen(point.fmr_interval, strangers),
+            fnmr_interval=_at_least_unseen(point.fnmr_interval, groups),
+        )
+
     def _without(self, fold: int) -> Floats:
         """Scores of the people outside a fold; of all where a fold has everybody."""
         outside: Flags = self.folds != fold
@@ -227,14 +241,13 @@ class OwnerTrials:
 
 
 def _rate(units: Indices, hits: Flags, seed: int) -> Interval:
-    """Share of hits, resampling units.
-
-    What was not seen can't be resampled: the upper end is at least that of no hit in as many
-    independent trials as there are units.
-    """
+    """Share of hits, resampling units."""
     count = int(units.max()) + 1
     own = np.bincount(units, hits, minlength=count).astype(np.float64)
     made = np.bincount(units, minlength=count).astype(np.float64)
-    found = identity_rate_interval(own, made, bootstrap_weights(count, ROUNDS, seed))
-    unseen = min(1.0, float(-np.log(0.025)) / count)
-    return Interval(found.value, found.low, max(found.high, unseen))
+    return identity_rate_interval(own, made, bootstrap_weights(count, ROUNDS, seed))
+
+
+def _at_least_unseen(interval: tuple[float, float], units: int) -> tuple[float, float]:
+    """No lower an upper end than that of no hit in as many independent trials as units."""
+    return interval[0], max(interval[1], min(1.0, float(-np.log(0.025)) / units))

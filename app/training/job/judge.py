@@ -50,6 +50,12 @@ from app.training.report.write import write_report
 CARD: Final = "model_card.md"
 
 
+_NOTHING_GAINED: Final = (
+    "Training found nothing that was better on the validation side than what it started from, so "
+    "the new bundle embeds as the active one does; only its thresholds are its own."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A trained network, and all that it came from.
@@ -146,6 +152,8 @@ def judge_candidate(
     lost = regressions(contest, gallery, max_fmr=places.max_fmr, seed=options.seed)
     duties = _duties(candidate, gallery, places.max_fmr)
     decision = decide_activation(options.activate, gate, lost, calibration, duties)
+    if bundle.manifest.fingerprint == base.manifest.fingerprint:
+        decision = replace(decision, reasons=(_NOTHING_GAINED, *decision.reasons))
     for reason in decision.reasons:
         monitor.log(reason)
     findings = Findings(
@@ -196,6 +204,7 @@ def _duties(candidate: Candidate, gallery: Enrolled, max_fmr: float) -> Duties:
         references=gallery.own,
         others=frozenset(Counter(gallery.subjects).values()),
         max_fmr=max_fmr,
+        base=candidate.base.calibration,
     )
 
 

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.domain.calibration import Calibration, OperatingPoint
+from app.domain.calibration import BUCKETS, Calibration, OperatingPoint
 from app.domain.training import Activation, Judgement
 from app.training.acceptance.decision import Duties, decide_activation
 from app.training.acceptance.gate import GateResult
@@ -14,7 +14,17 @@ PRICED = Calibration(
     {"1": (POINT,), "2": (POINT,)}, subject="anna", others={"1": (POINT,), "2": (POINT,)}
 )
 ALONE = Calibration({"1": (POINT,), "2": (POINT,)}, subject="anna")
-DUTIES = Duties("anna", 2, frozenset(), 0.001)
+MORE = Calibration(dict.fromkeys(BUCKETS, (POINT,)))
+
+
+def duties(
+    others: frozenset[int] = frozenset(),
+    *,
+    subject: str | None = "anna",
+    references: int = 2,
+    base: Calibration = MORE,
+) -> Duties:
+    return Duties(subject, references, others, 0.001, base)
 
 
 def gate(judgement: Judgement) -> GateResult:
@@ -57,10 +67,10 @@ def decide(
     *,
     lost: bool = False,
     calibration: Calibration = PRICED,
-    duties: Duties = DUTIES,
+    duty: Duties | None = None,
 ) -> tuple[bool, Sequence[str]]:
     made = decide_activation(
-        activation, gate(judgement), [regression(lost=lost)], calibration, duties
+        activation, gate(judgement), [regression(lost=lost)], calibration, duty or duties()
     )
     assert made.judgement is judgement
     return made.activate, made.reasons
@@ -94,25 +104,29 @@ def test_a_bundle_that_prices_the_services_rate_for_nobody_never_serves(
 
 
 @pytest.mark.parametrize(
-    ("duties", "why"),
+    ("duty", "why"),
     [
-        (Duties("anna", 4, frozenset(), 0.001), "for anna with 4 reference(s)"),
-        (Duties("anna", 2, frozenset({2}), 0.001), "other enrolled subjects with 2 references"),
+        (duties(references=4), "for anna with 4 reference(s)"),
+        (duties(frozenset({2})), "other enrolled subjects with 2 references"),
     ],
 )
-def test_who_could_not_be_verified_any_more_keeps_the_active_bundle(
-    duties: Duties, why: str
-) -> None:
-    activate, reasons = decide(calibration=ALONE, duties=duties)
+def test_who_could_not_be_verified_any_more_keeps_the_active_bundle(duty: Duties, why: str) -> None:
+    activate, reasons = decide(calibration=ALONE, duty=duty)
     assert not activate
     assert why in reasons[0]
-    activate, reasons = decide(activation=Activation.ALWAYS, calibration=ALONE, duties=duties)
+    activate, reasons = decide(activation=Activation.ALWAYS, calibration=ALONE, duty=duty)
     assert activate
     assert any(why in reason for reason in reasons)
 
 
 def test_other_subjects_are_fine_where_other_people_are_priced() -> None:
-    assert decide(duties=Duties("anna", 2, frozenset({2}), 0.001))[0]
-    assert decide(duties=Duties("anna", 0, frozenset(), 0.001), calibration=ALONE)[0]
+    others = frozenset({2})
+    assert decide(duty=duties(others))[0]
+    assert decide(duty=duties(references=0), calibration=ALONE)[0]
     everybody = Calibration({"1": (POINT,), "2": (POINT,)})
-    assert decide(duties=Duties(None, 0, frozenset({2}), 0.001), calibration=everybody)[0]
+    assert decide(duty=duties(others, subject=None, references=0), calibration=everybody)[0]
+
+
+def test_nobody_loses_what_the_active_bundle_can_not_do_either() -> None:
+    assert decide(duty=duties(frozenset({2}), base=ALONE), calibration=ALONE)[0]
+    assert decide(duty=duties(references=4, base=ALONE), calibration=ALONE)[0]

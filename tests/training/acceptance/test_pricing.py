@@ -121,9 +121,18 @@ def test_a_photo_of_the_owner_without_a_face_counts_as_turned_away() -> None:
 
 def test_no_miss_among_few_photos_proves_little() -> None:
     made = sample([6, *[1] * 240])
-    found = trials(made, embedded(made, 0.4, seed=3)).point(0.1, np.full(1 + FOLDS, -2.0))
+    tried = trials(made, embedded(made, 0.4, seed=3))
+    found = tried.widened(tried.point(0.1, np.full(1 + FOLDS, -2.0)))
     assert found.fnmr == 0
     assert found.fnmr_interval[1] == pytest.approx(-np.log(0.025) / 6)
+
+
+def test_one_event_widens_an_interval_no_more_than_a_few_do() -> None:
+    found = calibrate_owner(PRICED, SEEN, DECIDER, subject="anna", seed=1)
+    for points in found.buckets.values():
+        for each in points:
+            assert each.fmr_interval[1] < 5 * max(each.fmr, 3.69 / 120)
+            assert each.fnmr_interval[1] < 7 * max(each.fnmr, 3.69 / 40)
 
 
 def test_photos_that_were_trained_on_are_references_at_most() -> None:
