@@ -106,7 +106,7 @@ def _run(
     protocol: Protocol, folder: Path, options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Row]]:
     models = folder / "model"
-    default = _lay_out(protocol, folder)
+    default = lay_out(protocol, folder)
     figures: dict[str, Any] = {
         _DEFAULT: default,
         "negatives": len({image.identity for image in protocol.negatives}),
@@ -127,7 +127,7 @@ def _run(
     return figures, list(rows(found, subject_key(OWNER)))
 
 
-def _lay_out(protocol: Protocol, folder: Path) -> str:
+def lay_out(protocol: Protocol, folder: Path) -> str:
     """Photos and the default bundle, as a job wants them; the bundle's name.
 
     Raises:

@@ -5,10 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.domain.errors import InvalidRequestError
 from app.domain.training import Stage
+from app.inference.bundle import active_version
 from app.training.embedding_set import EmbeddingSet
+from benchmarks.seed_protocol import lay_out
+from benchmarks.seed_protocol_data import Protocol
 from benchmarks.seed_protocol_embedding import kept_or_made
 from benchmarks.seed_protocol_training import UsageMonitor, read_usage
+from tests.benchmarks.test_seed_protocol_data import research
+from tests.model_folder import SHIPPED, add_version, copy_shipped
 from tests.training.people import people
 
 
@@ -53,3 +59,32 @@ def test_a_job_that_went_on_tells_all_of_its_time(
     assert whole.peak_mib >= before.peak_mib > 1
     assert whole.epochs == 2
     assert whole.figures()["minutes"] == round(whole.seconds / 60, 1)
+
+
+def test_photos_and_bundle_are_laid_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_shipped(tmp_path / "model")
+    monkeypatch.setenv("FACETWIN_MODEL_DIR", str(tmp_path / "model"))
+    protocol = Protocol.read(research(tmp_path / "research"), negatives=5, impostors=6, seed=1)
+    work = tmp_path / "work"
+    work.mkdir()
+    assert lay_out(protocol, work) == SHIPPED
+    assert active_version(work / "model") == SHIPPED
+    photo = next((work / "data" / "anchor").iterdir())
+    photo.unlink()
+    assert lay_out(protocol, work) == SHIPPED
+    assert not photo.exists()  # a job that goes on finds what it began with
+
+
+def test_another_default_bundle_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_shipped(tmp_path / "model")
+    monkeypatch.setenv("FACETWIN_MODEL_DIR", str(tmp_path / "model"))
+    protocol = Protocol.read(research(tmp_path / "research"), negatives=5, impostors=6, seed=1)
+    lay_out(protocol, tmp_path / "work")
+    add_version(tmp_path / "model", "shifted", shift=2.0)
+    (tmp_path / "model" / "active").write_text("shifted\n", "utf-8")
+    with pytest.raises(InvalidRequestError, match="another default bundle"):
+        lay_out(protocol, tmp_path / "work")
