@@ -32,7 +32,7 @@ check_service() {
   verify collins grace_hopper.jpg no_match
   memory_of "$name"
   has_no_more_rights "$name"
-  stops_in_time "$name"
+  finishes_requests "$name"
   starts_in_time "restart" engine start "$name"
   verify collins astronaut.jpg match
   stops_in_time "$name"
@@ -113,6 +113,20 @@ stops_in_time() {
   [[ $code = 0 ]] || fail "exit code $code when stopped"
   ((took <= MAX_STOP_MS)) || fail "took $took ms to stop"
   echo "stopped after $took ms with exit code 0"
+}
+
+# finishes_requests CONTAINER: a photo that is on its way when the container is stopped is answered.
+finishes_requests() {
+  local slow
+  { cat "$PORTRAITS/astronaut.jpg" && head -c 600000 /dev/zero; } >"$WORK/slow.jpg"
+  call /verify --limit-rate 200K -F "file=@$WORK/slow.jpg" -F subject=collins \
+    >"$WORK/slow.json" &
+  slow=$!
+  sleep 1
+  stops_in_time "$1"
+  wait "$slow" || fail "a request was cut off by the stop"
+  grep -q '"decision":"match"' "$WORK/slow.json" || fail "$(cat "$WORK/slow.json")"
+  echo "the request that ran meanwhile was finished"
 }
 
 # memory_of CONTAINER: the most that its process ever took, with all its threads at work meanwhile.
