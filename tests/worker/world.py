@@ -23,7 +23,7 @@ from app.worker.lock import WorkerLock
 from app.worker.supervisor import Supervisor
 from tests.worker.runner import CHECKPOINT, COMMAND, STEPS, Script
 
-PATIENCE = 60.0
+PATIENCE = 600.0
 """Far more than anything here takes; only a hang gets there."""
 ROOT = Path(__file__).parents[2]
 
