@@ -144,6 +144,13 @@ def bundle_shelf(settings: Settings) -> BundleShelf:
 
 def _load(settings: Settings) -> Pipeline:
     """Load the active bundle, first of all: without one nothing else is touched."""
+    if settings.shipped_model_dir is not None:
+        # An image that is older than the volume must not put its own bundle in there.
+        database = Database(settings.database_url, cipher_of(settings))
+        try:
+            database.refuse_unknown()
+        finally:
+            database.close()
     fill_volume(settings)
     bundle = load_active(settings.model_dir)
     pipeline = Pipeline(bundle, engines=settings.inference_threads, limits=_limits(settings))

@@ -3,15 +3,20 @@
 import errno
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from app.domain.errors import ModelNotFoundError, StorageError
 from app.first_start import fill_volume
 from app.inference.bundle import active_version, load_active, set_active
+from app.runtime import open_runtime, open_serving_runtime
 from app.settings import Settings
+from app.storage.database import Database
 from tests.conftest import MODEL_DIR
 
 VERSION = active_version(MODEL_DIR)
@@ -84,6 +89,29 @@ def test_a_bundle_that_somebody_activated_stays(settings: Settings, tmp_path: Pa
 
     assert active_version(settings.model_dir) == "own"
     assert (settings.model_dir / VERSION).is_dir()
+
+
+def test_an_image_that_is_too_old_for_the_volume_leaves_its_model_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A newer service that is running follows the pointer at once."""
+    settings = settings.model_copy(update={"allow_anonymous": True})
+    fill_volume(settings)
+    database = Database(settings.database_url)
+    database.migrate()
+    database.close()
+    with closing(sqlite3.connect(str(make_url(settings.database_url).database))) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    files = {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")}
+
+    older = shipping(settings, tmp_path / "old", "default-1")
+    for start in (open_serving_runtime, open_runtime):
+        with pytest.raises(StorageError, match="another version of Facetwin"):
+            start(older)
+
+    assert {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")} == files
+    assert active_version(settings.model_dir) == VERSION
 
 
 def test_going_back_to_an_older_bundle_outlives_a_restart(

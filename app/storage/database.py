@@ -8,21 +8,21 @@ reader sees one state throughout its transaction and never waits.
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, update
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from app.domain.errors import StorageError
 from app.storage.cipher import Cipher
 from app.storage.encryption_rows import require_registered
 from app.storage.errors import storage_errors
 from app.storage.gallery_writer import GalleryWriter
-from app.storage.migration import upgrade
+from app.storage.migration import refuse_unknown, upgrade
 from app.storage.repositories import GalleryReader
 from app.storage.tables import GalleryState
 from app.storage.vectors import VectorCodec
@@ -71,6 +71,18 @@ class Database:
             connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 upgrade(connection)
+
+    def refuse_unknown(self) -> None:
+        """Look whether a newer version made the tables, before anything is changed.
+
+        Raises:
+            StorageError: If so. Whatever else is wrong, `migrate` will tell.
+        """
+        assert self._url.database is not None
+        if not Path(self._url.database).is_file():
+            return
+        with suppress(DBAPIError), self._engine.connect() as connection:
+            refuse_unknown(connection)
 
     def check(self) -> None:
         """Look through the whole file, outside of any transaction that others wait for.
