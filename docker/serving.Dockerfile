@@ -76,7 +76,7 @@ EXPOSE 8000
 USER 10001:0
 STOPSIGNAL SIGTERM
 # The first check comes after one interval, so a long one would hold back whoever waits for it.
-HEALTHCHECK --interval=2s --timeout=2s --start-period=60s --retries=5 \
+HEALTHCHECK --interval=1s --timeout=2s --start-period=600s --retries=5 \
     CMD ["/opt/venv/bin/python", "-I", "-S", "/opt/facetwin/healthcheck.py"]
 ENTRYPOINT ["facetwin"]
 CMD ["serve"]

@@ -55,7 +55,9 @@ submit_job() {
 wait_for() {
   local begin answer
   begin=$(milliseconds)
-  while answer=$(call "/train/$1") && [[ $(field "$2" "$answer") != "$3" ]]; do
+  while true; do
+    answer=$(call "/train/$1")
+    [[ $(field "$2" "$answer") != "$3" ]] || break
     case $(field state "$answer") in
       queued | running) ;;
       *) fail "the job came to its end before its $2 was $3: $answer" ;;
