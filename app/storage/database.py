@@ -79,10 +79,11 @@ class Database:
             StorageError: If so. Whatever else is wrong, `migrate` will tell.
         """
         assert self._url.database is not None
-        if not Path(self._url.database).is_file():
-            return
-        with suppress(DBAPIError), self._engine.connect() as connection:
-            refuse_unknown(connection)
+        with suppress(OSError, DBAPIError):
+            # To connect would make a file where there is none.
+            if Path(self._url.database).stat().st_size:
+                with self._engine.connect() as connection:
+                    refuse_unknown(connection)
 
     def check(self) -> None:
         """Look through the whole file, outside of any transaction that others wait for.

@@ -50,3 +50,18 @@ def test_migrating_leaves_the_logging_alone(database: Database) -> None:
     before = (root.level, list(root.handlers), logging.getLogger("app").disabled)
     database.migrate()
     assert (root.level, list(root.handlers), logging.getLogger("app").disabled) == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all" * 100])
+def test_what_can_not_be_asked_for_its_version_is_left_to_the_migration(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "gallery.sqlite"
+    if content is not None:
+        path.write_bytes(content)
+    Database(f"sqlite:///{path}").refuse_unknown()
+    assert sorted(tmp_path.iterdir()) == ([] if content is None else [path])
+
+
+def test_a_place_that_can_not_be_looked_at_is_left_to_the_migration(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / ('x' * 300)}").refuse_unknown()
