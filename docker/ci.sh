@@ -154,7 +154,7 @@ clean_up() {
   umount "$WORK/small" 2>/dev/null || true
   engine volume prune -f >/dev/null 2>&1 || true
   engine volume rm -a -f >/dev/null 2>&1 || true
-  engine network rm -f facetwin-ci-inside >/dev/null 2>&1 || true
+  engine network rm -f "$INSIDE" >/dev/null 2>&1 || true
   remove_groups
 }
 

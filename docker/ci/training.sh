@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # variables are for whoever sources this
-# A tiny training job in the image that trains: interrupted by a stop, resumed, run to its end.
-# Sourced by ci.sh. PHOTOS=DIR with anchor/, positive/ and negative/ takes other photos than those
+# A tiny training job in the image that trains: interrupted by a stop, resumed, run to its end, all on
+# a network that leads nowhere. Sourced by ci.sh. PHOTOS=DIR with anchor/, positive/ and negative/ takes other photos than those
 # that photos.py makes of the repository's two portraits.
 
 # What a job needs that serving doesn't: memory for TensorFlow, and a place for scratch files.
@@ -8,24 +8,31 @@ TRAINING_LIMITS=(--memory 4g --pids-limit 512 --tmpfs "/tmp:rw,noexec,nosuid,siz
 JOB_SECONDS=${JOB_SECONDS:-900}
 
 check_training() {
-  local image=$1 name=facetwin-ci volume=facetwin-ci-$RANDOM job
-  run_service "$name" "$volume" "$image" "${TRAINING_LIMITS[@]}" -p "127.0.0.1:$PORT:8000"
+  local image=$1 name=facetwin-ci volume=facetwin-ci-$RANDOM job url=$URL
+  engine network create --internal "$INSIDE" >/dev/null
+  run_service "$name" "$volume" "$image" "${TRAINING_LIMITS[@]}" --network "$INSIDE"
   starts_in_time "service that is to train" true
+  has_no_way_out "$name"
+  URL=$(url_inside "$name")
   upload_photos "$image"
   job=$(submit_job)
+  [[ -n $job ]] || fail "the job was not accepted"
   wait_for "$job" stage train
   stops_in_time "$name"
   starts_in_time "restart in the middle of a job" engine start "$name"
   starts=()
+  URL=$(url_inside "$name")
   wait_for "$job" state interrupted
   call "/train/$job/resume" -X POST >/dev/null
   wait_for "$job" state succeeded
   call /models | grep -q '"container-ci"' || fail "the model of the job is not listed"
   enroll collins astronaut.jpg
   verify collins astronaut.jpg match
+  URL=$url
   stops_in_time "$name"
   engine rm "$name" >/dev/null
   engine volume rm "$volume" >/dev/null
+  engine network rm "$INSIDE" >/dev/null
 }
 
 upload_photos() {
