@@ -2,10 +2,7 @@
 
 import asyncio
 import os
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from socket import socket
 from threading import Timer
 from types import FrameType
@@ -142,24 +139,6 @@ class DrainingServer(uvicorn.Server):
             task.cancel()
         deadline = asyncio.get_running_loop().time() + _CUT_SECONDS
         await _until(lambda: not self.server_state.tasks, deadline)
-
-
-@contextmanager
-def stoppable_start() -> Iterator[None]:
-    """Let SIGTERM end a start that takes long; as process 1 of a container it would be ignored.
-
-    Raises:
-        SystemExit: With 0, where the signal arrives.
-    """
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(0)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 async def _until(condition: Callable[[], bool], deadline: float) -> None:

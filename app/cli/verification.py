@@ -28,6 +28,7 @@ from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT
 from app.runtime import Runtime
 from app.services.verification import VerificationResult
+from app.signals import stoppable_start
 
 _EXIT_CODES: Final = {Decision.MATCH: 0, Decision.NO_MATCH: 1, Decision.INCONCLUSIVE: 2}
 _COLOURS: Final = {
@@ -42,9 +43,13 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Default: FACETWIN_PORT.")] = None,
 ) -> None:
     """Serve over HTTP."""
+    with stoppable_start():
+        _serve(host, port)
+
+
+def _serve(host: str | None, port: int | None) -> None:
     from app.runtime import open_serving_runtime
     from app.server import serve as serve_http
-    from app.server import stoppable_start
 
     given = {"host": host, "port": port}
     settings = read_settings(**{name: v for name, v in given.items() if v is not None})
@@ -52,7 +57,7 @@ def serve(
         print_note(f"Facetwin on http://{settings.host}:{settings.port} (Ctrl-C stops it)")
 
     def opened() -> Runtime:
-        with stoppable_start(), progress_bar("Embedding new references") as progress:
+        with progress_bar("Embedding new references") as progress:
             return open_serving_runtime(settings, progress=progress)
 
     # Opened before the server starts, so that a failure is one clear message.

@@ -12,6 +12,7 @@ from time import monotonic
 
 import pytest
 
+from app.cli import verification
 from tests.api.process import PATIENCE, ROOT, Answer, ServerProcess, ask, read_all, running
 from tests.dummy_pipeline import photo
 
@@ -135,7 +136,7 @@ def test_the_database_is_closed(tmp_path: Path) -> None:
 def test_a_start_that_takes_long_can_be_stopped() -> None:
     code = (
         "import sys, time\n"
-        "from app.server import stoppable_start\n"
+        "from app.signals import stoppable_start\n"
         "with stoppable_start():\n"
         "    print('starting', flush=True)\n"
         "    time.sleep(600)\n"
@@ -147,3 +148,19 @@ def test_a_start_that_takes_long_can_be_stopped() -> None:
         assert process.stdout.readline() == b"starting\n"
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_no_signal_falls_between_the_start_and_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process 1 ignores a signal that it has no handler for."""
+    seen = []
+
+    def look(*_args: object, **_kwargs: object) -> None:
+        seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("app.runtime.open_serving_runtime", look)
+    monkeypatch.setattr("app.server.serve", look)
+    verification.serve()
+    assert len(seen) == 2
+    assert all(callable(handler) and handler is not before for handler in seen)
+    assert signal.getsignal(signal.SIGTERM) is before
