@@ -36,7 +36,12 @@ def seed_network(pooling: Pooling = Pooling.PUBLISHED) -> Any:
     x = _halved(x, window, "pool3")
     x = layers.Conv2D(256, 4, activation="relu", name="conv4")(x)
     x = layers.Flatten(name="flat")(x)
-    embedding = layers.Dense(SEED_DIMENSION, activation="sigmoid", name="embedding")(x)
+    embedding = layers.Dense(
+        SEED_DIMENSION,
+        activation="sigmoid",
+        dtype="float32",  # in half precision, embeddings of alike photos would be equal
+        name="embedding",
+    )(x)
     return keras.Model(image, embedding, name="seed")
 
 

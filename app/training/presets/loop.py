@@ -211,6 +211,8 @@ def _resumed(plan: Plan, checkpoints: Checkpoints) -> _Standing:
     found = checkpoints.latest()
     if found is None or found.state.get("identity") != plan.identity:
         return _Standing()
+    if len(found.state["history"]) > plan.epochs:  # the best of them may have come later
+        return _Standing()
     _assign(plan.model.weights, _part(found, "model"))
     _assign(plan.model.optimizer.variables, _part(found, "optimizer"))
     state = found.state

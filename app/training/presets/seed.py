@@ -102,7 +102,7 @@ def train_seed(  # noqa: PLR0917 - every preset is called alike
     faces = Faces(_crops(dataset, template, central=central))
     drawing = _drawing(dataset, split, base, options, config)
     batches = PairBatches(drawing, faces, config.batch, options.seed)
-    policy = prepare(options.seed, threads)
+    policy = prepare(options.seed, threads, mixed_on_cpu=True)
     described = _described(config, options, policy, drawing)
     with precision(policy):
         network = seed_network(options.pooling)
@@ -114,7 +114,8 @@ def train_seed(  # noqa: PLR0917 - every preset is called alike
         steps=batches.steps,
         epochs=described["epochs"],
         validate=lambda: pairs.validate(network, _head(model), monitor),
-        identity=training_identity(dataset, split, base, described),
+        # A training of more epochs begins like one of fewer, as the step size never changes.
+        identity=training_identity(dataset, split, base, described | {"epochs": None}),
     )
     history = fit(plan, checkpoints, monitor)
     served = seed_network(options.pooling)

@@ -165,3 +165,18 @@ def test_both_ways_to_prepare_batches_give_the_same() -> None:
         assert 0 < same.mean() < 1
         for array, tensor in ((first, a), (second, b), (same, c)):
             assert (tensor.numpy() == array).all()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_more_epochs_go_on_and_fewer_begin_anew(tmp_path: Path, bundle: Bundle) -> None:
+    whole = train(tmp_path / "whole", bundle)
+    first_epoch, more, fewer = Listener(), Listener(), Listener()
+    one = replace(OPTIONS, epochs=1)
+    train(tmp_path / "parts", bundle, options=one, listener=first_epoch)
+    grown = train(tmp_path / "parts", bundle, listener=more)
+    assert len(more.losses) == 2 * len(first_epoch.losses)
+    for first, second in zip(weights(whole), weights(grown), strict=True):
+        assert first == pytest.approx(second, abs=1e-6)
+    cut = train(tmp_path / "parts", bundle, options=one, listener=fewer)
+    assert len(cut.history) == 1
+    assert len(fewer.losses) == len(first_epoch.losses)
