@@ -65,6 +65,7 @@ ENV PATH=/opt/facetwin/application/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bi
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     FACETWIN_HOST=0.0.0.0 \
+    FACETWIN_INFERENCE_THREADS=2 \
     FACETWIN_PORT=8000 \
     FACETWIN_APPLICATION_DATA_DIR=/var/lib/facetwin/application_data \
     FACETWIN_DATA_DIR=/var/lib/facetwin/data \
@@ -77,6 +78,6 @@ USER 10001:0
 STOPSIGNAL SIGTERM
 # The first check comes after one interval, so a long one would hold back whoever waits for it.
 HEALTHCHECK --interval=1s --timeout=2s --start-period=600s --retries=5 \
-    CMD ["/opt/venv/bin/python", "-I", "-S", "/opt/facetwin/healthcheck.py"]
+    CMD ["/opt/venv/bin/python", "-I", "-S", "-X", "pycache_prefix=/opt/facetwin/bytecode", "/opt/facetwin/healthcheck.py"]
 ENTRYPOINT ["facetwin"]
 CMD ["serve"]

@@ -28,10 +28,29 @@ _DRAFT: Final = ".shipped-"
 _STALE_SECONDS: Final = 3600.0
 
 
-def fill_volume(settings: Settings) -> None:
+def make_volume_folders(settings: Settings) -> None:
+    """Make the folders that a volume lacks.
+
+    Raises:
+        StorageError: If the volume can't be written; the message says by whom.
+    """
+    try:
+        for folder in (settings.model_dir, settings.application_data_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(settings.model_dir, error) from error
+    _make_data_folders(settings.data_dir)
+
+
+def fill_volume(settings: Settings, *, upgrade: bool) -> None:
     """Make what a volume lacks; without `FACETWIN_SHIPPED_MODEL_DIR` nothing.
 
     It may be called by many processes at once, and be ended at any point.
+
+    Args:
+        settings: Where the volume and the shipped bundle are.
+        upgrade: Whether the shipped bundle may take the place of one that another image brought:
+            for the process that serves this volume, and has made sure that no other does.
 
     Raises:
         ModelNotFoundError, BundleError: If the shipped folder holds no bundle.
@@ -41,17 +60,17 @@ def fill_volume(settings: Settings) -> None:
         return
     shipped, model_dir = settings.shipped_model_dir, settings.model_dir
     version = active_version(shipped)
+    make_volume_folders(settings)
+    before = _brought(model_dir)
+    if not upgrade and before not in (None, version):
+        return
     try:
-        for folder in (model_dir, settings.application_data_dir):
-            folder.mkdir(parents=True, exist_ok=True)
         _bring_bundle(shipped / version, model_dir / version)
-        before = _brought(model_dir)
         if before != version or read_pointer(model_dir) is None:
             _activate(model_dir, version, before)
             _write_whole(model_dir / SHIPPED, version)
     except OSError as error:
         raise _unwritable(model_dir, error) from error
-    _make_data_folders(settings.data_dir)
 
 
 def _brought(model_dir: Path) -> str | None:

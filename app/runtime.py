@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from app.domain.audit import COMMAND
 from app.domain.errors import StorageError, UnsupportedFmrError
 from app.domain.ports import FacePipeline, LoadedPipeline
-from app.first_start import fill_volume
+from app.first_start import fill_volume, make_volume_folders
 from app.folders import make_folders, make_images_folder
 from app.inference.bundle import load_active
 from app.inference.bundle_lock import hold
@@ -131,9 +131,16 @@ def open_serving_runtime(settings: Settings, *, progress: Progress | None = None
         InvalidRequestError: If other machines could call it without a key.
     """
     with ExitStack() as resources:
-        pipeline = _load(settings)
-        make_folders(settings)
-        resources.enter_context(serving_lock(settings))
+        if settings.shipped_model_dir is None:
+            pipeline = _load(settings)
+            make_folders(settings)
+            resources.enter_context(serving_lock(settings))
+        else:
+            # Another image may serve this volume, whose model must not be exchanged.
+            _refuse_newer_volume(settings)
+            make_volume_folders(settings)
+            resources.enter_context(serving_lock(settings))
+            pipeline = _load(settings, upgrade=True)
         return _open(settings, pipeline, progress, resources, serving=True)
 
 
@@ -142,16 +149,20 @@ def bundle_shelf(settings: Settings) -> BundleShelf:
     return BundleShelf(settings.model_dir, settings.inference_threads, _limits(settings))
 
 
-def _load(settings: Settings) -> Pipeline:
-    """Load the active bundle, first of all: without one nothing else is touched."""
+def _refuse_newer_volume(settings: Settings) -> None:
+    """An image that is older than the volume must not put its own bundle in there."""
     if settings.shipped_model_dir is not None:
-        # An image that is older than the volume must not put its own bundle in there.
         database = Database(settings.database_url, cipher_of(settings))
         try:
             database.refuse_unknown()
         finally:
             database.close()
-    fill_volume(settings)
+
+
+def _load(settings: Settings, *, upgrade: bool = False) -> Pipeline:
+    """Load the active bundle, first of all: without one nothing else is touched."""
+    _refuse_newer_volume(settings)
+    fill_volume(settings, upgrade=upgrade)
     bundle = load_active(settings.model_dir)
     pipeline = Pipeline(bundle, engines=settings.inference_threads, limits=_limits(settings))
     require_price(pipeline, settings.max_fmr)

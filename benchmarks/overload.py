@@ -14,7 +14,8 @@ from threading import Lock, Thread
 from time import perf_counter, sleep
 from typing import Any, Final
 
-from app.settings import Settings, usable_cpus
+from app.settings import Settings
+from app.settings.cpus import usable_cpus
 from benchmarks.calls import BROKEN, FORM, Answer, Caller, form
 from benchmarks.clients import verify_many
 from benchmarks.photos import PEOPLE, variant

@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 from benchmarks.photos import references
 
 START_LIMIT_SECONDS: Final = 120
-COMMAND: Final = (sys.executable, "-c", "from app.cli import main; main()")
+COMMAND: Final = (sys.executable, "-m", "app")
 """The command `facetwin` of this checkout."""
 _ROOT = Path(__file__).parents[1]
 

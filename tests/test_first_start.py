@@ -42,7 +42,7 @@ def shipping(settings: Settings, folder: Path, version: str) -> Settings:
 
 
 def test_an_empty_volume_gets_all_that_is_needed(settings: Settings) -> None:
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
 
     assert load_active(settings.model_dir).manifest.version == VERSION
     shipped = {p.relative_to(MODEL_DIR / VERSION) for p in (MODEL_DIR / VERSION).rglob("*")}
@@ -55,37 +55,37 @@ def test_an_empty_volume_gets_all_that_is_needed(settings: Settings) -> None:
 
 
 def test_nothing_is_done_without_a_shipped_bundle(settings: Settings, tmp_path: Path) -> None:
-    fill_volume(settings.model_copy(update={"shipped_model_dir": None}))
+    fill_volume(settings.model_copy(update={"shipped_model_dir": None}), upgrade=True)
     assert not (tmp_path / "volume").exists()
 
 
 def test_a_second_start_changes_nothing(settings: Settings) -> None:
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     before = {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")}
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     assert {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")} == before
 
 
 def test_a_newer_image_replaces_what_an_older_one_brought(
     settings: Settings, tmp_path: Path
 ) -> None:
-    fill_volume(shipping(settings, tmp_path / "old", "default-1"))
-    fill_volume(settings)
+    fill_volume(shipping(settings, tmp_path / "old", "default-1"), upgrade=True)
+    fill_volume(settings, upgrade=True)
 
     assert active_version(settings.model_dir) == VERSION
     assert (settings.model_dir / "default-1").is_dir()
 
     # And the older image, if it is put back.
-    fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path / "old"}))
+    fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path / "old"}), upgrade=True)
     assert active_version(settings.model_dir) == "default-1"
 
 
 def test_a_bundle_that_somebody_activated_stays(settings: Settings, tmp_path: Path) -> None:
-    fill_volume(shipping(settings, tmp_path / "old", "default-1"))
+    fill_volume(shipping(settings, tmp_path / "old", "default-1"), upgrade=True)
     shutil.copytree(settings.model_dir / "default-1", settings.model_dir / "own")
     set_active(settings.model_dir, "own")
 
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
 
     assert active_version(settings.model_dir) == "own"
     assert (settings.model_dir / VERSION).is_dir()
@@ -96,7 +96,7 @@ def test_an_image_that_is_too_old_for_the_volume_leaves_its_model_alone(
 ) -> None:
     """A newer service that is running follows the pointer at once."""
     settings = settings.model_copy(update={"allow_anonymous": True})
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     database = Database(settings.database_url)
     database.migrate()
     database.close()
@@ -114,13 +114,36 @@ def test_an_image_that_is_too_old_for_the_volume_leaves_its_model_alone(
     assert active_version(settings.model_dir) == VERSION
 
 
+def test_an_image_whose_volume_is_being_served_leaves_its_model_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Of another image, but of the same database."""
+    settings = settings.model_copy(update={"allow_anonymous": True})
+    other = shipping(settings, tmp_path / "other", "default-1")
+    serving = open_serving_runtime(settings)
+    try:
+        files = {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")}
+        with pytest.raises(StorageError, match="Another server already serves"):
+            open_serving_runtime(other)
+        open_runtime(other).close()  # a command
+        assert {p: p.stat().st_mtime_ns for p in settings.model_dir.rglob("*")} == files
+    finally:
+        serving.close()
+    assert active_version(settings.model_dir) == VERSION
+
+
+def test_a_command_fills_an_empty_volume_too(settings: Settings) -> None:
+    open_runtime(settings).close()
+    assert active_version(settings.model_dir) == VERSION
+
+
 def test_going_back_to_an_older_bundle_outlives_a_restart(
     settings: Settings, tmp_path: Path
 ) -> None:
-    fill_volume(shipping(settings, tmp_path / "old", "default-1"))
-    fill_volume(settings)
+    fill_volume(shipping(settings, tmp_path / "old", "default-1"), upgrade=True)
+    fill_volume(settings, upgrade=True)
     set_active(settings.model_dir, "default-1")
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     assert active_version(settings.model_dir) == "default-1"
 
 
@@ -128,7 +151,7 @@ def test_a_folder_with_a_bundle_that_no_image_brought_is_left_alone(
     settings: Settings, tmp_path: Path
 ) -> None:
     shipping(settings, settings.model_dir, "own")
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     assert active_version(settings.model_dir) == "own"
 
 
@@ -139,11 +162,11 @@ def test_the_training_image_adds_the_keras_network_to_the_volume_of_the_serving_
     shutil.copytree(MODEL_DIR / VERSION, serving / VERSION)
     (serving / VERSION / "embedding.keras").unlink()
     set_active(serving, VERSION)
-    fill_volume(settings.model_copy(update={"shipped_model_dir": serving}))
+    fill_volume(settings.model_copy(update={"shipped_model_dir": serving}), upgrade=True)
     copied = settings.model_dir / VERSION / "embedding.keras"
     assert not copied.exists()
 
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
 
     assert copied.read_bytes() == (MODEL_DIR / VERSION / "embedding.keras").read_bytes()
 
@@ -152,7 +175,7 @@ def test_a_bundle_of_the_same_name_that_is_another_one_is_left_alone(
     settings: Settings,
 ) -> None:
     shipping(settings, settings.model_dir, VERSION)
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     assert [p.name for p in (settings.model_dir / VERSION).iterdir()] == ["manifest.json"]
 
 
@@ -168,7 +191,7 @@ def test_a_full_volume_is_told_and_holds_no_part_of_a_bundle(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StorageError, match="No space left on device"):
-        fill_volume(settings)
+        fill_volume(settings, upgrade=True)
     assert not list(settings.model_dir.iterdir())
 
 
@@ -180,7 +203,7 @@ def test_a_volume_that_may_not_be_written_is_told_with_the_user(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StorageError, match=rf"Read-only file system\..*user {os.geteuid()} "):
-        fill_volume(settings)
+        fill_volume(settings, upgrade=True)
 
 
 def test_what_killed_starts_left_is_removed_after_a_while(settings: Settings) -> None:
@@ -188,11 +211,11 @@ def test_what_killed_starts_left_is_removed_after_a_while(settings: Settings) ->
         draft = settings.model_dir / f".shipped-{name}"
         draft.mkdir(parents=True)
         os.utime(draft, (time.time() - age,) * 2)
-    fill_volume(settings)
+    fill_volume(settings, upgrade=True)
     assert not (settings.model_dir / ".shipped-old").exists()
     assert (settings.model_dir / ".shipped-new").exists()
 
 
 def test_an_image_without_a_bundle_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError):
-        fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path}))
+        fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path}), upgrade=True)

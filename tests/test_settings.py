@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from app.domain.access import Role
 from app.domain.entities import FacePolicy
-from app.settings import Settings, usable_cpus
+from app.settings import Settings
+from app.settings.cpus import usable_cpus
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def test_defaults() -> None:
     assert settings.database_url == "sqlite:///application_data/facetwin.sqlite"
     assert settings.images_dir == Path("application_data/verification_images")
     assert (settings.max_fmr, settings.face_policy) == (0.001, FacePolicy.PROMINENT)
-    assert settings.inference_threads == usable_cpus() >= 1
+    assert settings.inference_threads == settings.training_threads == usable_cpus() >= 1
     assert settings.is_loopback
 
 

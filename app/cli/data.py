@@ -69,7 +69,7 @@ def _checked(settings: Settings, subject: str, preset: Preset) -> "DataReport":
             photos,
             bundle,
             crops,
-            threads=settings.inference_threads,
+            threads=settings.training_threads,
             monitor=_Bar(advance),
             limits=limits,
         )

@@ -28,7 +28,6 @@ from app.domain.images import IMAGE_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT
 from app.runtime import Runtime
 from app.services.verification import VerificationResult
-from app.signals import stoppable_start
 
 _EXIT_CODES: Final = {Decision.MATCH: 0, Decision.NO_MATCH: 1, Decision.INCONCLUSIVE: 2}
 _COLOURS: Final = {
@@ -43,11 +42,6 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Default: FACETWIN_PORT.")] = None,
 ) -> None:
     """Serve over HTTP."""
-    with stoppable_start():
-        _serve(host, port)
-
-
-def _serve(host: str | None, port: int | None) -> None:
     from app.runtime import open_serving_runtime
     from app.server import serve as serve_http
 

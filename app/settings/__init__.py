@@ -4,7 +4,6 @@
 """
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,21 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.domain.entities import FacePolicy
 from app.settings.access import AccessSettings
+from app.settings.cpus import usable_cpus
 from app.settings.limits import LimitSettings
 from app.settings.secret_files import secret_files
 from app.settings.training import TrainingSettings
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use, at least 1: its affinity, cut by a cgroup quota."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    cpus = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-    except (OSError, ValueError):
-        return cpus
-    return cpus if quota == "max" else max(1, min(cpus, round(int(quota) / int(period))))
 
 
 class Settings(AccessSettings, LimitSettings, TrainingSettings):

@@ -5,6 +5,8 @@ from typing import Final
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from app.settings.cpus import usable_cpus
+
 _GIB: Final = 1024**3
 
 
@@ -17,6 +19,12 @@ class TrainingSettings(BaseSettings):
         le=24 * 365,
         allow_inf_nan=False,
         description="Hours that a training job may run before it is ended as failed.",
+    )
+    training_threads: int = Field(
+        default_factory=usable_cpus,
+        ge=1,
+        le=256,
+        description="Threads of a training job, at low priority. Default: the usable CPUs.",
     )
     training_memory_bytes: int = Field(
         3 * _GIB,

@@ -132,7 +132,7 @@ def places_of(settings: Settings, job_id: str) -> JobPlaces:
         model_dir=settings.model_dir,
         work_dir=job_folder(settings.training_dir, job_id),
         crops_dir=settings.training_dir / "crops",
-        threads=settings.inference_threads,
+        threads=settings.training_threads,
         max_fmr=settings.max_fmr,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,

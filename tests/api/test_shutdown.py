@@ -12,7 +12,7 @@ from time import monotonic
 
 import pytest
 
-from app.cli import verification
+from app.__main__ import main
 from tests.api.process import PATIENCE, ROOT, Answer, ServerProcess, ask, read_all, running
 from tests.dummy_pipeline import photo
 
@@ -133,21 +133,28 @@ def test_the_database_is_closed(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_start_that_takes_long_can_be_stopped() -> None:
-    code = (
-        "import sys, time\n"
-        "from app.signals import stoppable_start\n"
-        "with stoppable_start():\n"
-        "    print('starting', flush=True)\n"
-        "    time.sleep(600)\n"
+@pytest.mark.parametrize(("command", "code"), [("serve", 0), ("verify", -signal.SIGTERM)])
+def test_a_start_can_be_stopped_from_the_first_import_on(command: str, code: int) -> None:
+    """Only of the service: a command that was stopped has no success to tell of."""
+    program = (
+        "import sys, time, types\n"
+        f"sys.argv = ['facetwin', '{command}']\n"
+        "class Slow(types.ModuleType):\n"
+        "    def main(self):\n"
+        "        print('starting', flush=True)\n"
+        "        time.sleep(600)\n"
+        "import app\n"
+        "app.cli = sys.modules['app.cli'] = Slow('app.cli')\n"
+        "from app.__main__ import main\n"
+        "main()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"starting\n"
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(PATIENCE) == code
 
 
 def test_no_signal_falls_between_the_start_and_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +167,10 @@ def test_no_signal_falls_between_the_start_and_the_server(monkeypatch: pytest.Mo
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("app.runtime.open_serving_runtime", look)
     monkeypatch.setattr("app.server.serve", look)
-    verification.serve()
+    monkeypatch.setattr(sys, "argv", ["facetwin", "serve"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
     assert len(seen) == 2
     assert all(callable(handler) and handler is not before for handler in seen)
     assert signal.getsignal(signal.SIGTERM) is before

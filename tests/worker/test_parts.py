@@ -345,10 +345,13 @@ def test_a_job_takes_the_photos_that_the_service_takes() -> None:
         places_of(each, "1" * 32)
         for each in (
             settings,
-            settings.model_copy(update={"max_image_bytes": 2048, "max_image_pixels": 5000}),
+            settings.model_copy(
+                update={"max_image_bytes": 2048, "max_image_pixels": 5000, "training_threads": 7}
+            ),
         )
     )
     assert (given.max_image_bytes, given.max_image_pixels) == (2048, 5000)
+    assert given.threads == 7
     alone = JobPlaces(
         places.data_dir,
         places.model_dir,

@@ -37,6 +37,7 @@ class TrainingWorld:
             data_dir=root / "data",
             model_dir=root / "model",
             inference_threads=1,
+            training_threads=1,
             log_format="json",
             **settings,
         )
