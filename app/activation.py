@@ -7,7 +7,8 @@ a full disk before leaves the model that was active, whole. A running service fo
 from app.domain.audit import COMMAND, Action, Actor, AuditEvent
 from app.domain.errors import ActivationRunningError, BundleError
 from app.domain.ports import Bundles, LoadedPipeline
-from app.runtime import Progress, SelfTest, bundle_shelf, open_runtime, require_price
+from app.installed_bundles import bundle_shelf, require_price
+from app.runtime import Progress, SelfTest, open_runtime
 from app.services.re_embedding import ReEmbedding
 from app.settings import Settings
 

@@ -26,9 +26,10 @@ from app.api.state import State
 from app.domain.errors import FacetwinError
 from app.domain.ports import Bundles
 from app.inference.pool import InferencePool
+from app.installed_bundles import bundle_shelf
 from app.logs import configure_logging, get_logger
 from app.metrics import Metrics
-from app.runtime import Runtime, bundle_shelf, open_serving_runtime
+from app.runtime import Runtime, open_serving_runtime
 from app.services.folder_watch import FolderWatch
 from app.services.housekeeping import Housekeeping
 from app.services.training_jobs import TrainingJobs

@@ -11,7 +11,8 @@ from app.domain.audit import COMMAND, Action, AuditEvent
 from app.domain.errors import BundleError, ModelNotFoundError
 from app.inference.bundle import read_pointer
 from app.inference.disposal import clear_remains, dispose
-from app.runtime import audit_log, bundle_shelf
+from app.installed_bundles import bundle_shelf
+from app.runtime import audit_log
 from app.services.audit import AuditLog
 from app.settings import Settings
 from app.storage.database import Database

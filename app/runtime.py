@@ -5,15 +5,11 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from app.domain.audit import COMMAND
-from app.domain.errors import StorageError, UnsupportedFmrError
+from app.domain.errors import StorageError
 from app.domain.ports import FacePipeline, LoadedPipeline
-from app.first_start import fill_volume, make_volume_folders
+from app.first_start import make_volume_folders
 from app.folders import make_folders, make_images_folder
-from app.inference.bundle import load_active
-from app.inference.bundle_lock import hold
-from app.inference.decode import DecodeLimits
-from app.inference.pipeline import Pipeline
-from app.inference.shelf import BundleShelf
+from app.installed_bundles import load_pipeline, refuse_newer_volume
 from app.logs import get_logger
 from app.services.audit import AuditLog, log_is_empty
 from app.services.encryption import EncryptionAtRest
@@ -116,7 +112,7 @@ def open_runtime(
     with ExitStack() as resources:
         return _open(
             settings,
-            pipeline or _load(settings),
+            pipeline or load_pipeline(settings),
             progress,
             resources,
             accept_removals=accept_removals,
@@ -132,60 +128,16 @@ def open_serving_runtime(settings: Settings, *, progress: Progress | None = None
     """
     with ExitStack() as resources:
         if settings.shipped_model_dir is None:
-            pipeline = _load(settings)
+            pipeline = load_pipeline(settings)
             make_folders(settings)
             resources.enter_context(serving_lock(settings))
         else:
             # Another image may serve this volume, whose model must not be exchanged.
-            _refuse_newer_volume(settings)
+            refuse_newer_volume(settings)
             make_volume_folders(settings)
             resources.enter_context(serving_lock(settings))
-            pipeline = _load(settings, upgrade=True)
+            pipeline = load_pipeline(settings, upgrade=True)
         return _open(settings, pipeline, progress, resources, serving=True)
-
-
-def bundle_shelf(settings: Settings) -> BundleShelf:
-    """The bundles of this installation."""
-    return BundleShelf(settings.model_dir, settings.inference_threads, _limits(settings))
-
-
-def _refuse_newer_volume(settings: Settings) -> None:
-    """An image that is older than the volume must not put its own bundle in there."""
-    if settings.shipped_model_dir is not None:
-        database = Database(settings.database_url, cipher_of(settings))
-        try:
-            database.refuse_unknown()
-        finally:
-            database.close()
-
-
-def _load(settings: Settings, *, upgrade: bool = False) -> Pipeline:
-    """Load the active bundle, first of all: without one nothing else is touched."""
-    _refuse_newer_volume(settings)
-    fill_volume(settings, upgrade=upgrade)
-    bundle = load_active(settings.model_dir)
-    pipeline = Pipeline(bundle, engines=settings.inference_threads, limits=_limits(settings))
-    require_price(pipeline, settings.max_fmr)
-    directory = settings.model_dir / pipeline.version
-    if directory.is_dir():
-        hold(directory, pipeline)
-    return pipeline
-
-
-def _limits(settings: Settings) -> DecodeLimits:
-    return DecodeLimits(settings.max_image_bytes, settings.max_image_pixels)
-
-
-def require_price(pipeline: FacePipeline, max_fmr: float) -> None:
-    """Refuse a bundle that knows no threshold for the rate of the settings.
-
-    Raises:
-        UnsupportedFmrError: If it supports the rate for nobody.
-    """
-    if not pipeline.decider.calibration.supports(max_fmr):
-        raise UnsupportedFmrError(
-            f"FACETWIN_MAX_FMR={max_fmr:g} is stricter than the model {pipeline.version} can price."
-        )
 
 
 def _open(

@@ -43,17 +43,23 @@ engine() {
 }
 
 build_image() {
-  local file=$1 tag=$2
+  local file=$1 tag=$2 mounted noted
+  local -a fresh=()
   shift 2
+  # Buildah takes no notice when what a RUN step mounts has changed, and would take the old layer.
+  mounted=$(grep -oh 'source=[^,]*' "$file" | cut -d= -f2 | sort -u | xargs sha256sum)
+  noted=$WORK/mounted-$(basename "$file")-${tag##*:}
+  [[ -f $noted && $(<"$noted") = "$mounted" ]] || fresh=(--no-cache)
   # pip's trust and index are the machine's, for the RUN steps alone: the Dockerfiles name no host.
   # HEALTHCHECK needs the format docker. What did not change is not built again, as with Docker.
   if ! nice buildah build --layers --pull=never --format docker \
     --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" \
     --volume "$WORK/mnt:/run/ci:ro" --volume "$WORK/mnt/pip.conf:/etc/pip.conf:ro" \
-    -f "$file" -t "$tag" "$@" . >"$WORK/build.log" 2>&1; then
+    "${fresh[@]}" -f "$file" -t "$tag" "$@" . >"$WORK/build.log" 2>&1; then
     tail -40 "$WORK/build.log"
     return 1
   fi
+  printf '%s\n' "$mounted" >"$noted"
 }
 
 _install_tools() {

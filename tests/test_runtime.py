@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app import runtime
+from app import installed_bundles
 from app.domain.errors import ModelNotFoundError, StorageError, UnsupportedFmrError
 from app.runtime import open_runtime, open_serving_runtime
 from app.settings import Settings
@@ -27,8 +27,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def _dummy_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in in the place of a bundle and the pipeline that runs it."""
-    monkeypatch.setattr(runtime, "load_active", lambda _folder: None)
-    monkeypatch.setattr(runtime, "Pipeline", lambda _bundle, **_options: DummyPipeline())
+    monkeypatch.setattr(installed_bundles, "load_active", lambda _folder: None)
+    monkeypatch.setattr(installed_bundles, "Pipeline", lambda _bundle, **_options: DummyPipeline())
 
 
 def test_without_a_bundle_the_message_names_the_file(settings: Settings) -> None:
@@ -134,7 +134,7 @@ def test_a_failed_start_gives_the_lock_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "load_active", _missing)
+        patch.setattr(installed_bundles, "load_active", _missing)
         with pytest.raises(ModelNotFoundError):
             open_serving_runtime(settings)
 

@@ -56,8 +56,8 @@ class VerifiedOut(BaseModel):
 @model.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """All bundles; the active one serves."""
+    from app.installed_bundles import bundle_shelf
     from app.pruning import database_if_there
-    from app.runtime import bundle_shelf
 
     settings = read_settings()
     if not list_versions(settings.model_dir):

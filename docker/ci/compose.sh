@@ -7,7 +7,7 @@ COMPOSED=facetwin_facetwin_1
 check_compose() {
   local url=$URL
   if ! command -v podman-compose >/dev/null; then
-    echo "podman-compose can't be had here: the compose files were not tried"
+    not_checked "the compose files were not tried"
     return
   fi
   lay_out_compose
@@ -23,7 +23,11 @@ check_compose() {
   enroll collins astronaut.jpg
   verify collins astronaut.jpg match
   compose down
-  echo "compose.yaml: works, and keeps its keys in a file"
+  # The volume's name is that of docs/operations.md, Backup.
+  in_tar "$1" -v facetwin_facetwin:/volume:ro -- -C /volume -czf /backup/compose.tgz .
+  tar -tzf "$WORK/backup/compose.tgz" | grep -q '^./application_data/facetwin.sqlite$' ||
+    fail "the backup of compose's volume lacks the database"
+  echo "compose.yaml: works, keeps its keys in a file, and is backed up by its volume's name"
 
   files+=(-f "$WORK/compose/docker/compose.behind-nginx.yaml")
   # podman-compose would wait for a healthcheck that nobody runs here.

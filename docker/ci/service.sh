@@ -4,12 +4,11 @@ PORT=${PORT:-18100}
 URL=http://127.0.0.1:$PORT
 PORTRAITS=tests/fixtures/portraits
 KEY=container-ci-key-0123456789
-# No file system but the volume can be written, nothing is permitted, the user is nobody's. Two
-# threads, as in compose.yaml: figures shall not depend on how many CPUs this machine has.
+# No file system but the volume can be written, nothing is permitted, the user is nobody's.
 LOCKED=(--read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges
-  --user 12345 --memory 1g --pids-limit 256 --cgroup-parent "/$CGROUP"
-  -e FACETWIN_INFERENCE_THREADS=2)
-# More starts, while other work on this machine slows them down all the same.
+  --user 12345 --memory 1g --pids-limit 256 --cgroup-parent "/$CGROUP")
+# First starts whose median counts, and how many more, while other work slows them down all the same.
+FIRST_STARTS=3
 MORE_STARTS=5
 
 # run_service NAME VOLUME IMAGE [OPTION...]: in the background; the key comes as a file.
@@ -25,8 +24,10 @@ run_service() {
 check_service() {
   local image=$1 name=facetwin-ci volume=facetwin-ci-$RANDOM
   refuses_strangers "$image"
+  stops_while_it_starts "$image"
   starts_in_time "first start, in an empty volume" run_service "$name" "$volume" "$image" \
     -p "127.0.0.1:$PORT:8000"
+  first_starts=("${starts[-1]}")
   enroll collins astronaut.jpg
   verify collins astronaut.jpg match
   verify collins grace_hopper.jpg no_match
@@ -59,6 +60,7 @@ refuses_strangers() {
 }
 
 starts=()
+first_starts=()
 
 # starts_in_time WHAT COMMAND...: from the command to the first success of the image's healthcheck.
 starts_in_time() {
@@ -84,25 +86,46 @@ healthy_within() {
   done
 }
 
-# healthy_soon_enough IMAGE: half of the starts so far, or of some more, which are first starts and
-# so take the longest.
+# healthy_soon_enough IMAGE: half of the first starts, which take the longest, as each copies the
+# model into an empty volume.
 healthy_soon_enough() {
-  local name=facetwin-ci volume median more=0
-  while median=$(median_of "${starts[@]}") && ((median > MAX_HEALTHY_MS)); do
-    ((more++ < MORE_STARTS)) || fail "healthy after $median ms instead of $MAX_HEALTHY_MS ms"
+  local median
+  while ((${#first_starts[@]} < FIRST_STARTS)); do first_start_again "$1"; done
+  while median=$(median_of "${first_starts[@]}") && ((median > MAX_HEALTHY_MS)); do
+    ((${#first_starts[@]} < FIRST_STARTS + MORE_STARTS)) ||
+      fail "healthy after $median ms instead of $MAX_HEALTHY_MS ms"
     sleep 5
-    volume=facetwin-ci-$RANDOM
-    starts_in_time "another first start, load $(cut -d' ' -f1 /proc/loadavg)" \
-      run_service "$name" "$volume" "$1" -p "127.0.0.1:$PORT:8000"
-    stops_in_time "$name"
-    engine rm "$name" >/dev/null
-    engine volume rm "$volume" >/dev/null
+    first_start_again "$1"
   done
   starts=()
-  echo "start to healthy: $median ms (median) of at most $MAX_HEALTHY_MS ms"
+  echo "first start to healthy: $median ms (median of ${#first_starts[@]}) of at most $MAX_HEALTHY_MS ms"
+}
+
+first_start_again() {
+  local name=facetwin-ci volume=facetwin-ci-$RANDOM
+  starts_in_time "another first start, load $(cut -d' ' -f1 /proc/loadavg)" \
+    run_service "$name" "$volume" "$1" -p "127.0.0.1:$PORT:8000"
+  first_starts+=("${starts[-1]}")
+  stops_in_time "$name"
+  engine rm "$name" >/dev/null
+  engine volume rm "$volume" >/dev/null
 }
 
 median_of() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+
+# stops_while_it_starts IMAGE: from when SIGTERM is heard, a tenth of a second after the interpreter
+# began, long before the service answers. Process 1 ignores what it has no handler for.
+stops_while_it_starts() {
+  local name=facetwin-ci volume=facetwin-ci-$RANDOM process
+  run_service "$name" "$volume" "$1"
+  process=$(engine inspect -f '{{.State.Pid}}' "$name")
+  until (($((16#$(sed -n 's/^SigCgt:\t//p' "/proc/$process/status"))) & 1 << 14)); do sleep 0.01; done
+  echo "in the middle of the start:"
+  stops_in_time "$name"
+  if engine logs "$name" 2>&1 | grep -q '"ready"'; then fail "it had started already"; fi
+  engine rm "$name" >/dev/null
+  engine volume rm "$volume" >/dev/null
+}
 
 stops_in_time() {
   local begin took code

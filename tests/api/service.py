@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.state import State
 from app.domain.ports import Bundles
+from app.installed_bundles import bundle_shelf
 from app.main import create_app
-from app.runtime import Runtime, SelfTest, bundle_shelf, training_traces
+from app.runtime import Runtime, SelfTest, training_traces
 from app.services.audit import AuditLog
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import pytest
 from pydantic import SecretStr
 
-from app import runtime
+from app import installed_bundles
 from app.domain.errors import StorageError
 from app.runtime import open_runtime, open_serving_runtime
 from app.settings import Settings
@@ -25,8 +25,8 @@ Keyed = Callable[[str | None], Settings]
 
 @pytest.fixture(autouse=True)
 def _dummy_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "load_active", lambda _folder: None)
-    monkeypatch.setattr(runtime, "Pipeline", lambda _bundle, **_options: DummyPipeline())
+    monkeypatch.setattr(installed_bundles, "load_active", lambda _folder: None)
+    monkeypatch.setattr(installed_bundles, "Pipeline", lambda _bundle, **_options: DummyPipeline())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app import runtime
+from app import installed_bundles
 from app.domain.access import Role
 from app.domain.errors import InvalidRequestError
 from app.runtime import open_runtime, open_serving_runtime
@@ -20,8 +20,8 @@ from tests.dummy_pipeline import DummyPipeline
 
 @pytest.fixture(autouse=True)
 def _dummy_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "load_active", lambda _folder: None)
-    monkeypatch.setattr(runtime, "Pipeline", lambda _bundle, **_options: DummyPipeline())
+    monkeypatch.setattr(installed_bundles, "load_active", lambda _folder: None)
+    monkeypatch.setattr(installed_bundles, "Pipeline", lambda _bundle, **_options: DummyPipeline())
 
 
 @pytest.fixture
