@@ -1,6 +1,6 @@
 """What a new bundle loses for people other than the one it was trained for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,9 +19,10 @@ from app.training.acceptance.paired import (
     compare_at,
     resamples_photos,
 )
-from app.training.acceptance.sample import Indices, Sample
+from app.training.acceptance.sample import Flags, Indices, Sample
 from app.training.acceptance.trials import left_out_plan
 from app.training.acceptance.words import percent, points, price
+from app.training.data.photos import TrainingPhoto
 from app.training.datasets import LabelledImage
 from app.training.embedding_set import EmbeddingSet, collect, try_photo
 from app.training.metrics import Interval
@@ -121,19 +122,43 @@ def embed_enrolled(
     return Enrolled(subjects, collect(images, found[0]), collect(images, found[1]), own)
 
 
+def namesakes(
+    sample: Sample, photos: Sequence[TrainingPhoto], enrolled: Enrolled
+) -> frozenset[int]:
+    """Numbers of the people in a sample whose folder has the name of an enrolled subject.
+
+    Args:
+        sample: Whose numbers these are.
+        photos: Of the dataset that the sample was taken from.
+        enrolled: References of the gallery.
+    """
+    keys = set(enrolled.subjects)
+    return frozenset(
+        int(person)
+        for person, row in zip(sample.people, sample.rows, strict=True)
+        if row >= 0 and subject_key(photos[row].person) in keys
+    )
+
+
 def regressions(
-    contest: Contest, enrolled: Enrolled, *, max_fmr: float, seed: int
+    contest: Contest,
+    enrolled: Enrolled,
+    *,
+    max_fmr: float,
+    seed: int,
+    same: frozenset[int] = frozenset(),
 ) -> tuple[RegressionResult, ...]:
     """Hold both bundles against each other on everyone but the owner.
 
     Args:
         contest: On the test side.
         enrolled: References of the gallery.
+        same: People of the test side who are enrolled too; they are no strangers to the gallery.
         max_fmr: FACETWIN_MAX_FMR.
         seed: Of galleries and bootstrap.
     """
     strangers = _strangers(contest)
-    joined, subjects = _with_enrolled(strangers, enrolled)
+    joined, subjects = _with_enrolled(_without(strangers, same), enrolled)
     people = np.unique(strangers.sample.people)
     return (
         _compared(STRANGERS, strangers, people, max_fmr=max_fmr, seed=seed),
@@ -142,7 +167,14 @@ def regressions(
 
 
 def _strangers(contest: Contest) -> Contest:
-    kept = contest.sample.strangers
+    return _kept(contest, contest.sample.strangers)
+
+
+def _without(contest: Contest, people: frozenset[int]) -> Contest:
+    return _kept(contest, ~np.isin(contest.sample.people, list(people)))
+
+
+def _kept(contest: Contest, kept: Flags) -> Contest:
     sample = replace(contest.sample.subset(np.flatnonzero(kept)), owner=None)
     return Contest(sample, contest.candidate.subset(kept), contest.active.subset(kept))
 

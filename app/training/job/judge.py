@@ -30,7 +30,12 @@ from app.training.acceptance.contest import Contender, Contest
 from app.training.acceptance.decision import Duties, decide_activation
 from app.training.acceptance.gate import judge
 from app.training.acceptance.pricing import NOBODY, calibrate_owner
-from app.training.acceptance.regression import Enrolled, embed_enrolled, regressions
+from app.training.acceptance.regression import (
+    Enrolled,
+    embed_enrolled,
+    namesakes,
+    regressions,
+)
 from app.training.acceptance.sample import Sample
 from app.training.data.dataset import Dataset
 from app.training.data.examine import Examined
@@ -149,7 +154,13 @@ def judge_candidate(
     comparison = compare(contest, max_fmr=places.max_fmr, seed=options.seed)
     monitor.stage(Stage.GATE)
     gate = judge(contest, max_fmr=places.max_fmr, seed=options.seed)
-    lost = regressions(contest, gallery, max_fmr=places.max_fmr, seed=options.seed)
+    lost = regressions(
+        contest,
+        gallery,
+        max_fmr=places.max_fmr,
+        seed=options.seed,
+        same=namesakes(sample, candidate.dataset.photos, gallery),
+    )
     duties = _duties(candidate, gallery, places.max_fmr)
     decision = decide_activation(options.activate, gate, lost, calibration, duties)
     if bundle.manifest.fingerprint == base.manifest.fingerprint:

@@ -1,18 +1,24 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.domain.entities import FacePolicy
-from app.domain.training import EnrolledPhoto
+from app.domain.training import EnrolledPhoto, Role
 from app.training.acceptance.contest import Contender, Contest
 from app.training.acceptance.regression import (
     ENROLLED,
     STRANGERS,
     Enrolled,
+    _strangers,
+    _with_enrolled,
+    _without,
     embed_enrolled,
+    namesakes,
     regressions,
 )
+from app.training.data.photos import TrainingPhoto
 from app.training.embedding_set import EmbeddingSet
 from tests.dummy_pipeline import DummyPipeline, photo
 from tests.training.acceptance.scenes import DECIDER, embedded, sample
@@ -129,3 +135,32 @@ def test_too_few_people_set_no_threshold() -> None:
     strangers, _ = regressions(contest, nobody, max_fmr=0.01, seed=1)
     assert (strangers.people, strangers.target_fmr) == (4, None)
     assert "too few false matches" in strangers.sentence
+
+
+def test_enrolled_people_among_the_strangers_are_no_strangers_to_the_gallery() -> None:
+    """Their own photos would count as false matches, and ask for a threshold without reason."""
+    contest, enrolled = both()
+    twin = replace(
+        enrolled,
+        candidate=contest.candidate.photos.subset(MADE.people == 3),
+        active=contest.active.photos.subset(MADE.people == 3),
+        subjects=("anna",) * int((MADE.people == 3).sum()),
+    )
+    for same, fewer in ((frozenset[int](), 0), (frozenset({3}), 3)):
+        joined, _ = _with_enrolled(_without(_strangers(contest), same), twin)
+        assert len(joined.sample.images) == 180 + 3 - fewer
+    strangers, _ = regressions(contest, twin, max_fmr=0.01, seed=1, same=frozenset({3}))
+    assert strangers.people == 60
+
+
+def test_a_folder_with_the_name_of_a_subject_shows_that_subject() -> None:
+    _, enrolled = both()
+    photos = [
+        TrainingPhoto(Path(f"{n}.jpg"), Role.NEGATIVE, f"Person{person}")
+        for n, person in enumerate(MADE.people)
+    ]
+    photos[10] = replace(photos[10], person="S7")
+    named = replace(MADE, rows=np.arange(len(photos)))
+    assert namesakes(named, photos, enrolled) == {int(MADE.people[10])}
+    lost = replace(named, rows=np.full(len(photos), -1))
+    assert namesakes(lost, photos, enrolled) == frozenset()
