@@ -25,7 +25,7 @@ check_compose() {
   compose down
   # The volume's name is that of docs/operations.md, Backup.
   in_tar "$1" -v facetwin_facetwin:/volume:ro -- -C /volume -czf /backup/compose.tgz .
-  tar -tzf "$WORK/backup/compose.tgz" | grep -q '^./application_data/facetwin.sqlite$' ||
+  tar -tzf "$WORK/backup/compose.tgz" ./application_data/facetwin.sqlite >/dev/null ||
     fail "the backup of compose's volume lacks the database"
   echo "compose.yaml: works, keeps its keys in a file, and is backed up by its volume's name"
 

@@ -136,7 +136,7 @@ def namesakes(
     return frozenset(
         int(person)
         for person, row in zip(sample.people, sample.rows, strict=True)
-        if row >= 0 and subject_key(photos[row].person) in keys
+        if row >= 0 and photos[row].person.casefold() in keys
     )
 
 

@@ -156,7 +156,7 @@ def test_enrolled_people_among_the_strangers_are_no_strangers_to_the_gallery() -
 def test_a_folder_with_the_name_of_a_subject_shows_that_subject() -> None:
     _, enrolled = both()
     photos = [
-        TrainingPhoto(Path(f"{n}.jpg"), Role.NEGATIVE, f"Person{person}")
+        TrainingPhoto(Path(f"{n}.jpg"), Role.NEGATIVE, f"Person {person}")
         for n, person in enumerate(MADE.people)
     ]
     photos[10] = replace(photos[10], person="S7")
