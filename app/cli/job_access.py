@@ -20,6 +20,16 @@ class JobAccess:
     settings: Settings
     jobs: TrainingJobs
     supervisor: Supervisor
+    database: Database
+
+    def enrolled(self) -> list[str]:
+        """Names of the subjects in the gallery.
+
+        Raises:
+            StorageError: If the database can't be read.
+        """
+        with self.database.read() as rows:
+            return [subject.name for subject in rows.subjects()]
 
 
 @contextmanager
@@ -44,7 +54,7 @@ def opened_jobs() -> Iterator[JobAccess]:
         # Only who waits for a job has it run.
         Supervisor(settings, database, command=None).look()
         try:
-            yield JobAccess(settings, jobs, supervisor)
+            yield JobAccess(settings, jobs, supervisor, database)
         finally:
             supervisor.close()
     finally:

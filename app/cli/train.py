@@ -1,6 +1,6 @@
 """`facetwin train`: submit a training job, and watch it."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,7 +10,7 @@ from app.cli.job_progress import follow, print_ending
 from app.cli.options import AsJson
 from app.cli.output import print_json, print_line, print_note
 from app.domain.audit import COMMAND
-from app.domain.subjects import DEFAULT_SUBJECT
+from app.domain.subjects import DEFAULT_SUBJECT, subject_key
 from app.domain.training import (
     TRAINING_SEED,
     Activation,
@@ -22,7 +22,9 @@ from app.domain.training import (
 )
 from app.domain.training_jobs import JobRecord
 
-_NOT_SUCCEEDED = 3
+_NOT_SUCCEEDED: Final = 3
+_NAMED: Final = 5
+"""Subjects that a remark lists."""
 
 Detach = Annotated[
     bool, typer.Option("--detach", help="Do not wait for the end; the job goes on by itself.")
@@ -38,8 +40,12 @@ def train(
         ),
     ] = Preset.FINETUNE,
     subject: Annotated[
-        str, typer.Option(help="Whom anchor/ and positive/ show; erased with this person.")
-    ] = DEFAULT_SUBJECT,
+        str | None,
+        typer.Option(
+            help="Whom anchor/ and positive/ show, named as enrolled; erased with this person. "
+            f"Default: {DEFAULT_SUBJECT}."
+        ),
+    ] = None,
     version: Annotated[
         str | None, typer.Option(help="Name of the new model. Default: of preset and time.")
     ] = None,
@@ -62,9 +68,29 @@ def train(
 
     Exit code 0 only if the job succeeded. A service may go on serving meanwhile.
     """
-    options = TrainingOptions(preset, subject, version, activate, seed, epochs, crop, pooling)
+    owner = DEFAULT_SUBJECT if subject is None else subject
+    options = TrainingOptions(preset, owner, version, activate, seed, epochs, crop, pooling)
     with opened_jobs() as access:
-        see_through(access, access.jobs.submit(options, COMMAND), detach=detach, as_json=as_json)
+        job = access.jobs.submit(options, COMMAND)
+        if subject is None and preset is not Preset.COMPACT:
+            print_note(_presumed_owner(access.enrolled()))
+        see_through(access, job, detach=detach, as_json=as_json)
+
+
+def _presumed_owner(enrolled: list[str]) -> str:
+    """Whom the model will be about, as nobody said it, in a line."""
+    others = [name for name in enrolled if subject_key(name) != DEFAULT_SUBJECT]
+    if not enrolled or len(others) < len(enrolled):
+        return (
+            f"The owner is taken to be the subject {DEFAULT_SUBJECT}; --subject NAME trains for "
+            "another one."
+        )
+    names = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+    return (
+        f"warning: the owner is taken to be the subject {DEFAULT_SUBJECT}, who is not enrolled "
+        f"({names}): the model will be about nobody in the gallery. Ctrl-C, or facetwin jobs "
+        "cancel, and --subject NAME trains for one of them."
+    )
 
 
 def see_through(access: JobAccess, job: JobRecord, *, detach: bool, as_json: bool) -> None:

@@ -182,3 +182,39 @@ def test_without_tensorflow_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("app.cli.job_access.training_is_installed", lambda: False)
     assert answer(capsys, "train", code=3)["code"] == "training_unavailable"
+
+
+def enrol(world: TrainingWorld, *names: str) -> None:
+    with world.database.write() as rows:
+        for name in names:
+            rows.add_subject(name, name, "2026-11-25T10:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "is_warned"),
+    [((), False), (("default", "anna"), False), (("anna", "ben"), True)],
+)
+def test_a_train_without_a_subject_says_whom_it_is_about(
+    world: TrainingWorld,
+    capsys: pytest.CaptureFixture[str],
+    enrolled: tuple[str, ...],
+    *,
+    is_warned: bool,
+) -> None:
+    world.script(steps=1)
+    enrol(world, *enrolled)
+    assert run(["train"]) == 0
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "--subject NAME" in line]
+    assert "taken to be the subject default" in told
+    assert told.startswith("warning: ") == is_warned
+    assert ("(anna, ben)" in told) == is_warned
+
+
+@pytest.mark.parametrize("arguments", [["--subject", "anna"], ["--preset", "compact"]])
+def test_nothing_is_presumed_of_an_owner_who_is_named_or_not_needed(
+    world: TrainingWorld, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    world.script(steps=1)
+    enrol(world, "ben")
+    assert run(["train", *arguments]) == 0
+    assert "--subject" not in capsys.readouterr().err
