@@ -34,14 +34,19 @@ _STAGES: Final = {
 _WAITING: Final = "Waiting in the queue"
 
 
-def follow(access: JobAccess, job_id: str) -> JobRecord:
+def follow(access: JobAccess, job_id: str, after: int = 0) -> JobRecord:
     """Show a job until it has ended; Ctrl-C cancels it.
+
+    Args:
+        access: To the jobs.
+        job_id: Which one.
+        after: Number of the last line of its log that is not to be shown.
 
     Raises:
         JobNotFoundError: If it is not there (any more).
         StorageError: If the database can't be used.
     """
-    with _Screen() as screen:
+    with _Screen(after) as screen:
         try:
             return _watch(access, job_id, screen)
         except KeyboardInterrupt:
@@ -102,7 +107,7 @@ def _watch(access: JobAccess, job_id: str, screen: "_Screen") -> JobRecord:
 class _Screen:
     """A bar for each stage on a terminal; elsewhere a line for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_line: int) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -113,7 +118,7 @@ class _Screen:
         )
         self._shown: str | None = None
         self._task: TaskID | None = None
-        self.last_line = 0
+        self.last_line = last_line
 
     def __enter__(self) -> "_Screen":
         self._progress.start()

@@ -94,7 +94,11 @@ def cancel(job_id: JobId, as_json: AsJson = False) -> None:
 def resume(job_id: JobId, detach: Detach = False, as_json: AsJson = False) -> None:
     """Go on with a job that failed or was interrupted, from its last checkpoint."""
     with opened_jobs() as access:
-        see_through(access, access.jobs.resume(job_id, COMMAND), detach=detach, as_json=as_json)
+        # Before the job is queued: a worker that runs already may go on with it at once.
+        told = access.jobs.log(job_id)
+        job = access.jobs.resume(job_id, COMMAND)
+        after = told[-1].number if told else 0
+        see_through(access, job, detach=detach, as_json=as_json, after=after)
 
 
 @jobs.command("log")

@@ -93,8 +93,17 @@ def _presumed_owner(enrolled: list[str]) -> str:
     )
 
 
-def see_through(access: JobAccess, job: JobRecord, *, detach: bool, as_json: bool) -> None:
+def see_through(
+    access: JobAccess, job: JobRecord, *, detach: bool, as_json: bool, after: int = 0
+) -> None:
     """Have a queued job run, and watch it to its end unless that is not wanted.
+
+    Args:
+        access: To the jobs.
+        job: The queued one.
+        detach: Whether nobody waits for its end.
+        as_json: Whether the outcome is for a machine.
+        after: Number of the last line of its log that is not to be shown.
 
     Raises:
         typer.Exit: If it does not succeed.
@@ -107,7 +116,7 @@ def see_through(access: JobAccess, job: JobRecord, *, detach: bool, as_json: boo
             print_line(f"queued {job.job_id}, place {job.queue_position}")
             print_note(f"facetwin jobs show {job.job_id}   tells how far it is")
         return
-    job = follow(access, job.job_id)
+    job = follow(access, job.job_id, after)
     if as_json:
         print_json(job_answer(job))
     else:

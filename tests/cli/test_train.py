@@ -79,6 +79,24 @@ def test_a_job_that_fails_says_why_and_goes_on(
     assert answer(capsys, "jobs", "resume", job["job_id"], code=3)["code"] == "job_conflict"
 
 
+def test_who_resumes_a_job_sees_only_what_is_new(
+    world: TrainingWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.script(steps=2, error="bug")
+    assert run(["train"]) == 3
+    assert "Job begun." in capsys.readouterr().err
+    (job,) = world.jobs.newest(1)
+
+    world.script(steps=3)
+    assert run(["jobs", "resume", job.job_id]) == 0
+    shown = capsys.readouterr().err
+    assert "Job begun again, attempt 2." in shown
+    assert "Job begun." not in shown
+    assert "Job failed" not in shown
+    # The log itself has all of it.
+    assert "Job begun." in world.messages(job.job_id)
+
+
 def test_a_detached_job_goes_on_by_itself(
     world: TrainingWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
