@@ -73,6 +73,20 @@ def fill_volume(settings: Settings, *, upgrade: bool) -> None:
         raise _unwritable(model_dir, error) from error
 
 
+def shipped_versions(settings: Settings) -> frozenset[str]:
+    """The bundles that belong to the installation: the one it ships, and the last one it brought.
+
+    Raises:
+        StorageError: If it can't be read which one was brought.
+    """
+    try:
+        brought = _brought(settings.model_dir)
+    except (OSError, UnicodeError) as error:
+        raise StorageError(f"{settings.model_dir / SHIPPED} can't be read: {error}") from error
+    shipped = settings.shipped_model_dir and read_pointer(settings.shipped_model_dir)
+    return frozenset(version for version in (brought, shipped) if version)
+
+
 def _brought(model_dir: Path) -> str | None:
     """The bundle that an image brought last; None if none ever did."""
     try:

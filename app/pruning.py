@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import make_url
 
 from app.domain.audit import COMMAND, Action, AuditEvent
 from app.domain.errors import BundleError, ModelNotFoundError
+from app.domain.models import BundleSummary
+from app.domain.training import Preset
+from app.first_start import shipped_versions
 from app.inference.bundle import read_pointer
 from app.inference.disposal import clear_remains, dispose
 from app.installed_bundles import bundle_shelf
@@ -17,6 +21,9 @@ from app.services.audit import AuditLog
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.model_rows import embedding_counts, remove_other_fingerprints
+
+_TRAINED: Final = frozenset(preset.value for preset in Preset)
+"""Makers of the bundles that a training job can make again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +42,49 @@ class Pruned:
 
 
 def prunable(settings: Settings, named: Sequence[str], keep: Sequence[str]) -> list[str]:
-    """The bundles that `prune` would delete: those that are named, or all, but the active one.
+    """The bundles that `prune` would delete: those that are named, or all that jobs trained.
+
+    Nobody can train the default bundle again, so it is not deleted unless it is named, and never
+    if it came with the installation or no other one that no job made would remain.
 
     Args:
         settings: Where the bundles lie.
-        named: Versions to delete; none for all that are not needed.
+        named: Versions to delete; none for all that training jobs made. One whose manifest can't
+            be read may be the default bundle, so it has to be named.
         keep: Versions to keep.
 
     Raises:
         ModelNotFoundError: If a named one does not exist.
-        BundleError: If the active one is named.
+        BundleError: If a named one must stay.
+        StorageError: If what came with the installation can't be told.
     """
-    versions, active = bundle_shelf(settings).versions(), read_pointer(settings.model_dir)
+    bundles = {each.version: each for each in bundle_shelf(settings).summaries()}
     for version in (*named, *keep):
-        if version not in versions:
+        if version not in bundles:
             raise ModelNotFoundError(f"There is no model {version!r}.", version=version)
-    if active in named:
+    active, shipped = read_pointer(settings.model_dir), shipped_versions(settings)
+    if not named:
+        stay = {active, *shipped, *keep}
+        return [v for v, each in bundles.items() if each.preset in _TRAINED and v not in stay]
+    wanted = [v for v in bundles if v in named and v not in keep]
+    if active in wanted:
         raise BundleError(f"The model {active} is active. Activate another one first.")
-    wanted = named or versions
-    return [v for v in versions if v in wanted and v not in keep and v != active]
+    for version in wanted:
+        if version in shipped:
+            raise BundleError(f"The model {version} came with this installation, so it stays.")
+    _refuse_last(list(bundles.values()), wanted)
+    return wanted
+
+
+def _refuse_last(bundles: Sequence[BundleSummary], wanted: Sequence[str]) -> None:
+    """Have a sound bundle remain that no job made: it is the way back, and knows everybody."""
+    untrained = [each for each in bundles if each.preset and each.preset not in _TRAINED]
+    going = [each.version for each in untrained if each.version in wanted]
+    if going and not any(u.problem is None and u.version not in wanted for u in untrained):
+        raise BundleError(
+            f"Without the model {going[-1]} none would be left that no training job made, so it "
+            "stays."
+        )
 
 
 def prune(settings: Settings, versions: Sequence[str]) -> Pruned:

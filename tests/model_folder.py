@@ -25,17 +25,23 @@ def copy_shipped(model_dir: Path) -> None:
 
 
 def add_version(
-    model_dir: Path, version: str, *, shift: float = 0.0, source: Path = MODEL_DIR / SHIPPED
+    model_dir: Path,
+    version: str,
+    *,
+    shift: float = 0.0,
+    source: Path = MODEL_DIR / SHIPPED,
+    preset: str | None = None,
 ) -> Path:
     """A copy of the shipped bundle, or of another one, under another name.
 
     With `shift` the face is aligned that many pixels lower, so that it has another fingerprint;
-    its golden embeddings are its own.
+    its golden embeddings are its own. With `preset` it says that it was made so.
     """
     document: dict[str, Any] = json.loads((source / "manifest.json").read_bytes())
     sections = {name: value for name, value in document.items() if name not in _HEADS}
     points = np.add(sections["alignment"]["points"], (0.0, shift))
     sections["alignment"] |= {"points": points.tolist()}
+    sections["preset"] = preset or sections["preset"]
     writer = BundleWriter(model_dir, version)
     for name in document["files"]:
         if not name.endswith(".keras"):

@@ -48,7 +48,7 @@ def activate(
 def prune(
     versions: Annotated[
         list[str] | None,
-        typer.Argument(help="Bundles to delete. Default: all but the active one."),
+        typer.Argument(help="Bundles to delete. Default: all that training jobs made."),
     ] = None,
     *,
     keep: Annotated[list[str] | None, typer.Option(help="A bundle to keep; repeatable.")] = None,
@@ -61,7 +61,8 @@ def prune(
 ) -> None:
     """Delete bundles that are not needed, and embeddings that no remaining bundle can use.
 
-    The active bundle stays, and so does one that a running process uses.
+    The active bundle stays, and so does one that a running process uses. The bundle that came with
+    the installation stays too, and the last one that no training job made.
     """
     from app.pruning import prunable, unneeded_embeddings
     from app.pruning import prune as prune_models

@@ -24,7 +24,7 @@ ASTRONAUT, HOPPER = str(pictures.ASTRONAUT), str(pictures.HOPPER)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "model"
     copy_shipped(folder)
-    add_version(folder, "other", shift=2.0)
+    add_version(folder, "other", shift=2.0, preset="finetune")
     monkeypatch.setenv("FACETWIN_MODEL_DIR", str(folder))
     return folder
 
@@ -116,20 +116,40 @@ def test_a_damaged_bundle_is_listed_with_its_problem(
 
 
 @pytest.mark.usefixtures("_enrolled")
-def test_prune_deletes_what_nobody_needs(
+def test_prune_deletes_what_jobs_made(
     capsys: pytest.CaptureFixture[str], models: Path, application_data: Path
 ) -> None:
-    add_version(models, "kept")
+    add_version(models, "seeded", preset="seed")
+    add_version(models, "small", preset="compact")
     assert run(["model", "activate", "other"]) == 0
-    own = listed(capsys)["other"]["fingerprint"]
-    assert len(fingerprints(application_data)) == 2
-    code, pruned = answer(capsys, "model", "prune", "--keep", "kept", "--yes")
-    # `kept` has the fingerprint of the shipped bundle, so its embeddings stay.
-    assert (code, pruned) == (0, {"models": [SHIPPED], "kept": {}, "embeddings": 0})
-    assert sorted(p.name for p in models.iterdir()) == ["active", "kept", "other"]
-    assert answer(capsys, "model", "prune", "--yes")[1]["embeddings"] == 1
-    assert fingerprints(application_data) == {own: 1}
+    default = listed(capsys)[SHIPPED]["fingerprint"]
+    assert run(["model", "activate", SHIPPED]) == 0
+    code, pruned = answer(capsys, "model", "prune", "--keep", "small", "--yes")
+    # `seeded` has the fingerprint of the default bundle, so its embeddings stay.
+    assert (code, pruned) == (0, {"models": ["other", "seeded"], "kept": {}, "embeddings": 1})
+    assert sorted(p.name for p in models.iterdir()) == ["active", SHIPPED, "small"]
+    assert fingerprints(application_data) == {default: 1}
     assert run(["verify", ASTRONAUT, "--subject", "Eileen"]) == 0
+
+
+def test_prune_without_names_leaves_the_default_bundle(
+    capsys: pytest.CaptureFixture[str], models: Path
+) -> None:
+    add_version(models, "small", preset="compact")
+    assert run(["model", "activate", "other"]) == 0
+    assert answer(capsys, "model", "prune", "--yes")[1]["models"] == ["small"]
+    assert sorted(p.name for p in models.iterdir()) == ["active", SHIPPED, "other"]
+    assert run(["model", "activate", SHIPPED]) == 0
+
+
+def test_what_must_stay_is_refused_before_anything_is_deleted(
+    capsys: pytest.CaptureFixture[str], models: Path
+) -> None:
+    add_version(models, "small", preset="compact")
+    assert run(["model", "activate", "other"]) == 0
+    assert run(["model", "prune", "small", SHIPPED, "--yes"]) == 3
+    assert "no training job made" in " ".join(capsys.readouterr().err.split())
+    assert (models / "small").is_dir()
 
 
 @pytest.mark.usefixtures("_enrolled")
@@ -170,8 +190,9 @@ def test_a_model_that_serves_stays(
     capsys: pytest.CaptureFixture[str], models: Path, serving_runtime: Settings
 ) -> None:
     """The service has not followed (or can't), so its bundle is not the active one."""
+    add_version(models, "default-3")
     assert run(["model", "activate", "other"]) == 0
-    code, pruned = answer(capsys, "model", "prune", "--yes")
+    code, pruned = answer(capsys, "model", "prune", SHIPPED, "--yes")
     assert (code, pruned["models"]) == (0, [])
     assert "in use" in pruned["kept"][SHIPPED]
     assert (models / SHIPPED / "manifest.json").is_file()
