@@ -71,7 +71,7 @@ def print_ending(job: JobRecord) -> None:
         for reason in outcome.reasons:
             print_line(f"  {escape(reason)}")
     if job.error is not None:
-        print_line(f"{escape(job.error.code)}: {escape(job.error.message)}")
+        print_line(f"{escape(job.error.code)}: {escape(job.error.heading)}".rstrip())
         for problem in job.error.problems:
             print_line(f"  {escape(problem['code'])}: {escape(problem['message'])}")
     if job.state in {JobState.FAILED, JobState.INTERRUPTED}:
@@ -97,7 +97,9 @@ def _watch(access: JobAccess, job_id: str, screen: "_Screen") -> JobRecord:
         access.supervisor.look()
         job, lines = access.jobs.watch(job_id, screen.last_line)
         for line in lines:
-            screen.log(line.number, line.message)
+            # What the log says of the end, with the same time, `print_ending` will say.
+            if line.at != job.ended_at:
+                screen.log(line.number, line.message)
         screen.show(job)
         if job.state.ended:
             return job

@@ -52,13 +52,21 @@ class JobFailure:
 
     Attributes:
         code: A problem code of the API, or `interrupted`.
-        message: A sentence for a person.
+        message: A sentence for a person, which says all that is wrong.
         problems: With `training_data_invalid`: code and message of each.
     """
 
     code: str
     message: str
     problems: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """The message over a list of the problems: without what these say themselves."""
+        words = self.message
+        for problem in self.problems:
+            words = words.replace(problem["message"], "")
+        return " ".join(words.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,8 +117,12 @@ class TrainingQueue:
 def _finish(rows: JobRows, log: JobLogRows, job_id: str, ending: JobEnding) -> None:
     at = utc_now()
     if rows.end(job_id, ending, at):
-        why = f": {ending.error.message}" if ending.error else "."
-        log.append(job_id, [(at, f"Job {ending.state.value}{why}")])
+        lines = [f"Job {ending.state.value}."]
+        if ending.error is not None:
+            # A line for each problem, as a long line of all of them would be cut.
+            found = [f"{each['code']}: {each['message']}" for each in ending.error.problems]
+            lines = [f"Job {ending.state.value}: {ending.error.heading}".rstrip(), *found]
+        log.append(job_id, [(at, line) for line in lines])
 
 
 def _ending_of_dead(job: JobRecord) -> JobEnding:

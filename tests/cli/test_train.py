@@ -69,6 +69,8 @@ def test_a_job_that_fails_says_why_and_goes_on(
     assert "failed" in shown.out
     assert "training_data_invalid" in shown.out
     assert "too_few_images: Add photos." in shown.out
+    assert (shown.out + shown.err).count("Add photos.") == 1
+    assert (shown.out + shown.err).count("meaningless") == 1
     assert "facetwin jobs resume" in shown.err
     (job,) = answer(capsys, "jobs", "list")["jobs"]
 

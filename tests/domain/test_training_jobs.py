@@ -5,7 +5,13 @@ import pytest
 
 from app.domain.errors import InvalidRequestError
 from app.domain.training import Crop, Pooling, Preset, TrainingOptions
-from app.domain.training_jobs import MAX_SEED, VERSION_PATTERN, JobProgress, check_options
+from app.domain.training_jobs import (
+    MAX_SEED,
+    VERSION_PATTERN,
+    JobFailure,
+    JobProgress,
+    check_options,
+)
 from app.inference.manifest import Manifest
 
 GOOD = TrainingOptions(preset=Preset.SEED)
@@ -58,3 +64,17 @@ def test_sound_progress_keeps_what_is_a_number() -> None:
     progress = JobProgress(1, 2, "pairs", 3, 0.5, 4.0)
     assert progress.sound() == progress
     assert replace(progress, loss=float("nan")).sound() == replace(progress, loss=None)
+
+
+@pytest.mark.parametrize(
+    ("message", "heading"),
+    [
+        ("Meaningless: Add photos. Add people.", "Meaningless:"),
+        ("Add photos. Add people.", ""),
+        ("It is meaningless.", "It is meaningless."),
+    ],
+)
+def test_a_heading_leaves_out_what_the_problems_say(message: str, heading: str) -> None:
+    problems = tuple({"code": "few", "message": f"Add {what}."} for what in ("photos", "people"))
+    assert JobFailure("training_data_invalid", message, problems).heading == heading
+    assert JobFailure("training_data_invalid", message).heading == message

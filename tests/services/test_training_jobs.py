@@ -185,6 +185,15 @@ def test_a_running_job_is_asked_to_stop_once(owner: Owner) -> None:
     assert owner.jobs.cancel(job_id, COMMAND).state is JobState.CANCELLED
 
 
+def test_the_log_says_each_problem_of_the_photos_once(owner: Owner) -> None:
+    problems = tuple({"code": what, "message": f"Too {what}."} for what in ("few", "blurred"))
+    failure = JobFailure("training_data_invalid", "Bad photos: Too few. Too blurred.", problems)
+    job_id = owner.ended(JobEnding(JobState.FAILED, failure))
+    said = [line.message for line in owner.jobs.log(job_id)]
+    assert said[1:] == ["Job failed: Bad photos:", "few: Too few.", "blurred: Too blurred."]
+    assert owner.jobs.get(job_id).error == failure
+
+
 @pytest.mark.parametrize("ending", ENDED[:3], ids=lambda e: e.state.value)
 def test_what_has_ended_cannot_be_cancelled(owner: Owner, ending: JobEnding) -> None:
     job_id = owner.ended(ending)

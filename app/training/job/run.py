@@ -240,8 +240,9 @@ def _photos(base: Bundle, options: TrainingOptions, places: JobPlaces, monitor: 
         limits=limits,
         left_out=left_out(places.data_dir, options.subject),
     )
-    for problem in (*report.problems, *report.warnings):
-        monitor.log(f"{problem.code}: {problem.message}")
+    # The end of the job says which problems there are.
+    for warning in report.warnings:
+        monitor.log(f"{warning.code}: {warning.message}")
     if report.problems:
         write_data_report(places.work_dir, options, report)
         raise TrainingDataError(

@@ -251,6 +251,9 @@ def test_photos_that_void_the_result_are_refused_before_any_training(
         world.run(monitor)
     codes = {problem["code"] for problem in caught.value.extra["problems"]}
     assert codes == {"positives_copied"}
+    # Whoever ends the job tells them.
+    assert not any("positives_copied" in line for line in monitor.lines)
+    assert all(p["message"] in caught.value.message for p in caught.value.extra["problems"])
     assert monitor.stages == [Stage.CHECK]
     assert world.report()["data"]["problems"][0]["code"] == "positives_copied"
     assert "copy" in (world.places.work_dir / "report.html").read_text()
