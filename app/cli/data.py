@@ -1,6 +1,6 @@
 """`facetwin data`: the photos that training would use."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -8,12 +8,14 @@ from rich.markup import escape
 
 from app.cli.options import AsJson, Subject, read_settings
 from app.cli.output import Advance, print_json, print_line, print_table, progress_bar
+from app.domain.errors import UnsupportedMediaTypeError
+from app.domain.images import FOREIGN_SUFFIXES
 from app.domain.subjects import DEFAULT_SUBJECT, subject_key
 from app.domain.training import Preset, Stage
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.training.data.report import DataReport, Problem
+    from app.training.data.report import DataReport, Problem, RejectedFile
 
 data = typer.Typer(help="Photos for training.", no_args_is_help=True)
 
@@ -130,13 +132,20 @@ def _print(report: "DataReport") -> None:
         f"{report.people_with_two} of them with two distinct photos or more"
     )
     for file in report.rejected_files:
-        print_line(f"  rejected {escape(file.file)}: {', '.join(file.reasons)}")
+        reasons = ", ".join(file.reasons) + _advice(file)
+        print_line(f"  rejected {escape(file.file)}: {reasons}")
     _print_findings("problem", "red", report.problems)
     _print_findings("warning", "yellow", report.warnings)
     if report.usable:
         print_line("[green]The photos can be trained on.[/green]")
     else:
         print_line("[red]Training would refuse these photos.[/red]")
+
+
+def _advice(file: "RejectedFile") -> str:
+    foreign = PurePosixPath(file.file).suffix.lower() in FOREIGN_SUFFIXES
+    unread = UnsupportedMediaTypeError.code in file.reasons
+    return " (convert it to JPEG)" if foreign and unread else ""
 
 
 def _print_findings(kind: str, colour: str, findings: "list[Problem]") -> None:

@@ -41,6 +41,12 @@ _MAX_SCANS: Final = 32
 """An ordinary progressive JPEG has about ten."""
 _MAX_SEGMENTS: Final = 1024
 """Full segments of 64 KiB fill a file of the largest size with fewer; tiny ones only cost time."""
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS: Final = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+_MAX_BRANDS_END: Final = 256
+"""Files name about five brands; a box that claims to be longer is not read to its end."""
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -48,7 +54,7 @@ def read_header(data: bytes) -> ImageHeader:
 
     Raises:
         UnsupportedMediaTypeError: If the bytes are not JPEG, PNG, WebP or BMP.
-            Animated images are refused in the same way.
+            Animated images are refused in the same way. What phones save instead is named.
         InvalidImageError: If the header is incomplete or contradicts itself, or the file is made
             of more parts than a photo has.
         ImageTooLargeError: If a PNG or WebP file carries too much metadata.
@@ -71,7 +77,24 @@ def _parse(data: bytes) -> ImageHeader:
         return _parse_webp(data)
     if data.startswith(b"BM"):
         return _parse_bmp(data)
+    _refuse_phone_format(data)
     raise UnsupportedMediaTypeError("The file is not a JPEG, PNG, WebP or BMP image.")
+
+
+def _refuse_phone_format(data: bytes) -> None:
+    """Name the formats that phones save by default, and what to do; videos begin alike."""
+    if data[4:8] != b"ftyp":
+        return
+    end = min(int.from_bytes(data[:4]), _MAX_BRANDS_END)
+    # The main brand, which may be the general mif1, and after its version the compatible ones.
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))}
+    if brands & _AVIF_BRANDS:
+        kind = "an AVIF"
+    elif brands & _HEIF_BRANDS:
+        kind = "a HEIC"
+    else:
+        return
+    raise UnsupportedMediaTypeError(f"This is {kind} photo, which is not read: convert it to JPEG.")
 
 
 def _parse_jpeg(data: bytes) -> ImageHeader:

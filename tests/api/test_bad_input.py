@@ -16,6 +16,10 @@ UNREADABLE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "an empty file": ("invalid_image", bytes),
     "a text": ("unsupported_media_type", lambda: b"This is not a photo."),
     "a GIF": ("unsupported_media_type", lambda: b"GIF89a\x01\x00\x01\x00" + bytes(40)),
+    "a HEIC": (
+        "unsupported_media_type",
+        lambda: b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(40),
+    ),
     "a GIF with a script": ("unsupported_media_type", lambda: b"GIF89a=1;" + hostile.SCRIPT),
     "an SVG": ("unsupported_media_type", lambda: hostile.SVG),
     "a PDF with a JPEG": ("unsupported_media_type", lambda: b"%PDF-1.7\n" + portrait()),

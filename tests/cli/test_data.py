@@ -21,6 +21,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         put(data, f"positive/{i}.jpg", shaded(portrait("astronaut"), 10 + i))
     put(data, "negative/Grace/1.jpg", portrait("hopper"))
     put(data, "anchor/text.jpg", b"no picture")
+    put(data, "anchor/phone.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
     monkeypatch.setenv("FACETWIN_DATA_DIR", str(data))
     return data
 
@@ -31,7 +32,8 @@ def test_problems_are_told_in_words_and_by_the_exit_code(
     assert run(["data", "check"]) == 3
     said = capsys.readouterr().out
     assert "anchor/" in said
-    assert "rejected anchor/text.jpg: unsupported_media_type" in said
+    assert "rejected anchor/text.jpg: unsupported_media_type\n" in said
+    assert "rejected anchor/phone.HEIC: unsupported_media_type (convert it to JPEG)\n" in said
     assert "problem: negative/ shows 1 people" in said
     assert "(too_few_people)" in said
     assert "Training would refuse these photos." in said
@@ -46,7 +48,7 @@ def test_good_photos_give_success(
     assert run(["data", "check", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["problems"] == []
-    assert report["roles"]["anchor"]["rejected"] == {"unsupported_media_type": 1}
+    assert report["roles"]["anchor"]["rejected"] == {"unsupported_media_type": 2}
     assert report["roles"]["negative"]["usable"] == 1
     assert run(["data", "check"]) == 0
     assert "can be trained on" in capsys.readouterr().out
@@ -72,7 +74,7 @@ def test_a_subjects_own_folders_are_looked_at(
     report = json.loads(capsys.readouterr().out)
     assert report["roles"]["anchor"]["images"] == 1
     (hidden,) = (w for w in report["warnings"] if w["code"] == "photos_left_out")
-    assert hidden["message"].startswith("7 photos ")
+    assert hidden["message"].startswith("8 photos ")
 
 
 def test_what_it_takes_depends_on_the_preset(

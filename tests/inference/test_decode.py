@@ -213,6 +213,47 @@ def test_bad_files_get_their_error(data: bytes, error: type[FacetwinError]) -> N
         decode(data, LIMITS)
 
 
+def file_type(main: bytes, *compatible: bytes) -> bytes:
+    """The beginning of a HEIC, an AVIF or an MP4."""
+    content = b"ftyp" + main + bytes(4) + b"".join(compatible)
+    return (4 + len(content)).to_bytes(4) + content + b"\x00\x00\x01\x00meta" + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (file_type(b"heic", b"mif1", b"heic"), "a HEIC photo"),
+        (file_type(b"heix"), "a HEIC photo"),
+        (file_type(b"hevc", b"msf1", b"hevc"), "a HEIC photo"),
+        (file_type(b"mif1", b"MiHB", b"heic"), "a HEIC photo"),
+        (file_type(b"msf1"), "a HEIC photo"),
+        (file_type(b"heic")[:12], "a HEIC photo"),
+        (file_type(b"avif", b"mif1", b"miaf"), "an AVIF photo"),
+        (file_type(b"mif1", b"avif", b"miaf"), "an AVIF photo"),
+    ],
+)
+def test_what_phones_save_is_named(data: bytes, said: str) -> None:
+    with pytest.raises(UnsupportedMediaTypeError, match=f"^This is {said}.*convert it to JPEG"):
+        decode(data, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        file_type(b"isom", b"iso2", b"avc1", b"mp41"),
+        file_type(b"qt  "),
+        # Not in the list of brands, but behind it.
+        file_type(b"isom", b"iso2") + b"heic",
+        b"\xff\xff\xff\xffftypisom" + bytes(300) + b"heic",
+        b"\x00\x00\x00\x00ftyp",
+        JPEG[:2] + file_type(b"heic"),
+    ],
+)
+def test_other_files_are_not_taken_for_what_phones_save(data: bytes) -> None:
+    with pytest.raises(UnsupportedMediaTypeError, match="is not a JPEG, PNG, WebP or BMP"):
+        decode(data, LIMITS)
+
+
 @pytest.mark.parametrize("file", [JPEG, PNG, WEBP], ids=["jpeg", "png", "webp"])
 def test_a_file_cut_anywhere_decodes_or_is_refused(file: bytes) -> None:
     for end in range(0, len(file), 7):

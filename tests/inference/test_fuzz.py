@@ -71,7 +71,8 @@ def test_damage_never_breaks_the_detection_of_all_faces(small: Pipeline, number:
 
 @quick
 @given(
-    st.binary(max_size=400), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"])
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"\x00\x00\x00\x20ftyp"]),
 )
 def test_any_bytes_have_a_header_or_are_refused(tail: bytes, start: bytes) -> None:
     try:
