@@ -1,6 +1,6 @@
 """The photos that a new bundle is calibrated on and judged by; the network never saw them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,9 +66,10 @@ class Sample:
         Args:
             dataset: Distinct, usable photos.
             split: The side of each.
-            failed: All photos that were examined. Those of the owner that show no face or an
-                inconclusive one are tried too, so that the rates count them: their content decides
-                the side, in the shares of the split.
+            failed: All photos that were examined. Those that show no face or an inconclusive one
+                are tried too, so that the rates count them. The owner's have their side by their
+                content, in the shares of the split; other people's that of the person, and count
+                only if the bundle is for everybody.
             everybody: Whether the bundle is for everybody: then the owner, of whom some photos were
                 trained on, is left out.
         """
@@ -78,17 +79,25 @@ class Sample:
         rows = np.concatenate([rows, learned[:MOST_LEARNED]])
         if everybody:
             rows = rows[dataset.people[rows] != OWNER]
-        lost = [] if everybody else list(_failures(failed))
+        tests = sides[rows] == Side.TEST.value
+        if everybody:
+            whose = {
+                dataset.photos[row].person: (int(dataset.people[row]), bool(tested))
+                for row, tested in zip(rows, tests, strict=True)
+            }
+            lost = list(_failures_of_people(failed, whose))
+        else:
+            lost = list(_failures(failed))
         groups = np.concatenate(
             [dataset.groups[rows], int(dataset.groups.max(initial=-1)) + 1 + np.arange(len(lost))]
         )
-        people = np.concatenate([dataset.people[rows], np.full(len(lost), OWNER)])
+        people = np.concatenate([dataset.people[rows], [number for _, number, _ in lost]])
         numbers, people = np.unique(people, return_inverse=True)
         return cls(
             images=tuple(
                 LabelledImage(path, str(person))
                 for path, person in zip(
-                    [*(dataset.photos[row].path for row in rows), *(path for path, _ in lost)],
+                    [*(dataset.photos[row].path for row in rows), *(path for path, *_ in lost)],
                     people,
                     strict=True,
                 )
@@ -96,9 +105,7 @@ class Sample:
             rows=np.concatenate([rows, np.full(len(lost), -1)]).astype(np.intp),
             people=people.astype(np.intp),
             groups=groups.astype(np.intp),
-            tested=np.concatenate(
-                [sides[rows] == Side.TEST.value, np.array([tested for _, tested in lost], np.bool_)]
-            ),
+            tested=np.concatenate([tests, np.array([tested for *_, tested in lost], np.bool_)]),
             owner=0 if OWNER in numbers else None,
         )
 
@@ -124,13 +131,28 @@ class Sample:
         return np.asarray(self.people != self.owner)
 
 
-def _failures(examined: Iterable[Examined]) -> Iterator[tuple[Path, bool]]:
-    """Path of each distinct photo of the owner that is held out but unusable; whether it tests."""
+def _failures(examined: Iterable[Examined]) -> Iterator[tuple[Path, int, bool]]:
+    """Each photo of the owner that is held out but unusable: path, person, whether it tests."""
+    for one in _unusable(examined):
+        percent = int(one.sha256[:8], 16) % 100
+        if one.photo.role is not Role.NEGATIVE and percent < TEST_SHARE + VALIDATION_SHARE:
+            yield one.photo.path, OWNER, percent < TEST_SHARE
+
+
+def _failures_of_people(
+    examined: Iterable[Examined], whose: Mapping[str, tuple[int, bool]]
+) -> Iterator[tuple[Path, int, bool]]:
+    """The same of people that are held out, by name. One without a usable photo is nobody."""
+    for one in _unusable(examined):
+        if one.photo.role is Role.NEGATIVE and one.photo.person in whose:
+            yield one.photo.path, *whose[one.photo.person]
+
+
+def _unusable(examined: Iterable[Examined]) -> Iterator[Examined]:
+    """Distinct photos that a face can't be taken from; what is no photo is left out."""
     seen = set()
     for one in examined:
-        if one.usable or one.photo.role is Role.NEGATIVE or not one.sha256 or one.sha256 in seen:
-            continue
-        seen.add(one.sha256)
-        percent = int(one.sha256[:8], 16) % 100
-        if percent < TEST_SHARE + VALIDATION_SHARE and not _NO_PHOTO & set(one.reasons):
-            yield one.photo.path, percent < TEST_SHARE
+        if not one.usable and one.sha256 and one.sha256 not in seen:
+            seen.add(one.sha256)
+            if not _NO_PHOTO & set(one.reasons):
+                yield one

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.entities import Floats
+from app.domain.training import Role
 from app.training.data.examine import Examined
 from app.training.data.hashes import (
     FACE_ALIKE,
@@ -20,6 +21,7 @@ from app.training.data.hashes import (
     as_words,
     distances,
 )
+from app.training.data.photos import TrainingPhoto
 
 SAME_LOOK: Final = 0.98
 """Cosine over which two faces that are also `FACE_ALIKE` are one photo. A network that was trained
@@ -82,12 +84,15 @@ def frames(photos: Sequence[Examined]) -> Iterator[tuple[int, int]]:
     """Pairs of photos of one burst: taken one right after the other, and much alike.
 
     Neighbours are files of one folder whose times are at most `BURST_SECONDS` apart, or whose names
-    differ by one in a number, with none between them. All photos must be of one person.
+    differ by one in a number, with none between them. By time, `anchor` and `positive` are one
+    folder as well: who takes photos for both in one sitting may put each frame into either. All
+    photos must be of one person.
     """
     if not photos:
         return
     face_hashes, scene_hashes = _hashes(photos)
-    for one, other in {*_in_time(photos), *_in_name(photos)}:
+    near = {*_in_time(photos, _folder), *_in_time(photos, _sitting), *_in_name(photos)}
+    for one, other in near:
         by_face = distances(face_hashes[one], face_hashes[other][None])[0]
         by_scene = distances(scene_hashes[one], scene_hashes[other][None])[0]
         if by_face <= NEIGHBOURING_FACES or by_scene <= NEIGHBOURING_SCENES:
@@ -101,15 +106,27 @@ def _hashes(photos: Sequence[Examined]) -> tuple[NDArray[np.uint64], NDArray[np.
     return as_words(faces), as_words(scenes)
 
 
-def _in_time(photos: Sequence[Examined]) -> Iterator[tuple[int, int]]:
+def _folder(photo: TrainingPhoto) -> str:
+    return os.fspath(photo.path.parent)
+
+
+def _sitting(photo: TrainingPhoto) -> str:
+    """The folder; of the owner's photos, below `anchor` or `positive`."""
+    if photo.role is Role.NEGATIVE or not photo.given_name:
+        return _folder(photo)
+    return "/".join(photo.given_name.split("/")[1:-1])
+
+
+def _in_time(
+    photos: Sequence[Examined], folder: Callable[[TrainingPhoto], str]
+) -> Iterator[tuple[int, int]]:
     def place(number: int) -> tuple[str, int, str]:
         photo = photos[number]
-        path = photo.photo.path
-        return os.fspath(path.parent), photo.modified_ns, path.name
+        return folder(photo.photo), photo.modified_ns, photo.photo.path.name
 
     for one, other in pairwise(sorted(range(len(photos)), key=place)):
         pause = photos[other].modified_ns - photos[one].modified_ns
-        beside = photos[one].photo.path.parent == photos[other].photo.path.parent
+        beside = folder(photos[one].photo) == folder(photos[other].photo)
         if beside and pause <= BURST_SECONDS * 1e9:
             yield one, other
 

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +75,21 @@ def left_out(data_dir: Path, subject: str) -> int:
         for file in _files(place)
         if len(file.parts) == 1
     )
+
+
+def hashes_of_others(data_dir: Path, subject: str) -> set[str]:
+    """SHA-256 of the photos in `anchor` and `positive` that `read_photos` leaves out for a subject.
+
+    Photos that can't be read have none.
+    """
+    taken = {photo.path for photo in read_photos(data_dir, subject)}
+    found = set()
+    for place in (data_dir / role.value for role in _OWN):
+        for file in _files(place):
+            if place / file not in taken:
+                with suppress(OSError), (place / file).open("rb") as photo:
+                    found.add(file_digest(photo, "sha256").hexdigest())
+    return found
 
 
 _OWN: Final = (Role.ANCHOR, Role.POSITIVE)

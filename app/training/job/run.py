@@ -31,7 +31,7 @@ from app.training.data.crops import CropCache
 from app.training.data.dataset import Dataset
 from app.training.data.examine import Examined, examine
 from app.training.data.inspection import DataReport, inspect
-from app.training.data.photos import left_out, read_photos
+from app.training.data.photos import hashes_of_others, left_out, read_photos
 from app.training.data.split import SPLIT, Split, known_sides, make_split
 from app.training.job.bundle import draft_bundle
 from app.training.job.judge import Candidate, judge_candidate
@@ -229,7 +229,8 @@ def _photos(base: Bundle, options: TrainingOptions, places: JobPlaces, monitor: 
     limits = DecodeLimits(places.max_image_bytes, places.max_image_pixels)
     examined = examine(photos, base, crops, threads=places.threads, monitor=monitor, limits=limits)
     # What has left the folders by hand has to leave the cache too.
-    crops.keep_only({each.sha256 for each in examined})
+    others = hashes_of_others(places.data_dir, options.subject)
+    crops.keep_only({each.sha256 for each in examined} | others)
     needed = options.preset is not Preset.COMPACT
     report, dataset = inspect(
         examined,

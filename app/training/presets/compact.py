@@ -16,6 +16,7 @@ from app.inference.bundle import Bundle
 from app.training.adaptation.faces import MARGIN
 from app.training.adaptation.views import Jitter
 from app.training.data.dataset import Dataset
+from app.training.data.photos import OWNER
 from app.training.data.split import Split
 from app.training.datasets import Side
 from app.training.head import HeadTraining, train_head
@@ -113,7 +114,8 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
     with precision(policy):
         network = compact_network()
         model = _compiled(network, batches, config, described["epochs"])
-    people = VerifiedPeople(dataset, split.rows(Side.VALIDATION), lambda row: _middle(faces(row)))
+    unseen = _unseen_people(dataset, split)
+    people = VerifiedPeople(dataset, unseen, lambda row: _middle(faces(row)))
     plan = Plan(
         model=model,
         batches=lambda steps: batches.prepared(steps, threads),
@@ -142,6 +144,12 @@ def train_compact(  # noqa: PLR0917 - every preset is called alike
         config=described,
         architecture=compact_network.__name__,
     )
+
+
+def _unseen_people(dataset: Dataset, split: Split) -> Indices:
+    """Rows of the validation side without the owner, some of whose photos are trained on."""
+    rows = split.rows(Side.VALIDATION)
+    return np.asarray(rows[dataset.people[rows] != OWNER])
 
 
 def fitting(config: CompactConfig, policy: str) -> CompactConfig:

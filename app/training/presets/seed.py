@@ -13,6 +13,7 @@ What differs, and why:
   whose score never rises when embeddings move apart; clipping afterwards would serve another
   network than the one that was trained. So the head's bias is the highest logit there is, and
   begins above zero.
+- Where a GPU or the CPU multiplies it, all layers but the last run in half precision.
 - The sigmoid is inside the loss, where it can't overflow.
 - The best epoch on the validation side is served. The tutorial takes the last.
 """

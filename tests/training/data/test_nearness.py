@@ -118,6 +118,10 @@ def test_faces_that_are_hardly_near_count_if_they_also_look_the_same() -> None:
         ("anchor/other/b.jpg", 2.0, NEIGHBOURING_FACES, False),
         ("anchor/a_2.jpg", 99.0, NEIGHBOURING_FACES, True),
         ("anchor/a_3.jpg", 99.0, NEIGHBOURING_FACES, False),
+        ("positive/b.jpg", 2.0, NEIGHBOURING_FACES, True),
+        ("positive/b.jpg", 9.0, NEIGHBOURING_FACES, False),
+        ("positive/other/b.jpg", 2.0, NEIGHBOURING_FACES, False),
+        ("positive/a_2.jpg", 99.0, NEIGHBOURING_FACES, False),
     ],
 )
 def test_frames_are_neighbours_in_time_or_number_that_are_much_alike(

@@ -1,9 +1,10 @@
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from app.domain.training import Role
-from app.training.data.photos import left_out, read_photos
+from app.training.data.photos import hashes_of_others, left_out, read_photos
 from tests.training.data.folders import names, put
 
 
@@ -65,3 +66,11 @@ def test_photos_that_a_folder_of_the_subjects_name_hides_are_counted(data: Path)
     put(data, "anchor/bob/b.jpg", b"x")
     assert left_out(data, "anna") == 2
     assert left_out(data, "nobody") == 0
+
+
+def test_photos_of_other_owners_are_known_by_their_content(tmp_path: Path) -> None:
+    for name in ("anchor/anna/1.jpg", "positive/Bob/1.jpg", "anchor/2.jpg", "negative/3.jpg"):
+        put(tmp_path, name, name.encode())
+    others = {sha256(name).hexdigest() for name in (b"positive/Bob/1.jpg", b"anchor/2.jpg")}
+    assert hashes_of_others(tmp_path, "anna") == others
+    assert hashes_of_others(tmp_path, "carol") == set()  # then all of them are hers

@@ -252,3 +252,28 @@ def test_in_half_precision_the_loss_is_scaled_and_weights_stay_whole() -> None:
     plain.set_weights(network.get_weights())
     exact = np.asarray(plain(crops))
     assert np.asarray(network(crops)) == pytest.approx(exact, abs=0.02 * float(np.abs(exact).max()))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_no_photo_of_the_test_side_and_none_of_the_owner_decides_on_an_epoch(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, seen, validated = dataset(owners=5), set(), []
+
+    def faces(row: int, template: Any, margin: int) -> Any:
+        seen.add(row)
+        return data.faces(row, template, margin)
+
+    class Watched(VerifiedPeople):
+        def __init__(self, dataset: Dataset, rows: Any, crops: Any) -> None:
+            validated.append(rows)
+            super().__init__(dataset, rows, crops)
+
+    monkeypatch.setattr(compact, "VerifiedPeople", Watched)
+    train(tmp_path, bundle, data=replace(data, faces=faces))
+    sides = split(data)
+    assert not seen & set(sides.rows(Side.TEST).tolist())
+    owner = set(np.flatnonzero(data.people == OWNER).tolist())
+    assert seen & owner & set(sides.rows(Side.TRAIN).tolist())
+    assert owner & set(sides.rows(Side.VALIDATION).tolist())
+    assert set(validated[0].tolist()) == set(sides.rows(Side.VALIDATION).tolist()) - owner
