@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 _out = Console()
 _err = Console(stderr=True)
@@ -42,8 +42,9 @@ def print_line(markup: str) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """A table; cells are shown as they are."""
-    table = Table(*headers, title=escape(title) or None, title_justify="left")
+    """A table; cells are shown as they are, on a narrow terminal in more lines, never cut."""
+    columns = [Column(header, overflow="fold") for header in headers]
+    table = Table(*columns, title=escape(title) or None, title_justify="left")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     _out.print(table)
