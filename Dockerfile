@@ -41,6 +41,7 @@ RUN bundle=$(cat model/active) \
     && test -f "model/${bundle}/manifest.json" \
     && mkdir /opt/facetwin/model /skeleton \
     && mkdir -m 0770 /skeleton/facetwin \
+    && cd /skeleton/facetwin && mkdir -m 0770 application_data data model && cd /build \
     && cp -r model/active "model/${bundle}" /opt/facetwin/model/ \
     && rm -f "/opt/facetwin/model/${bundle}/${LEFT_OUT}"
 COPY docker/healthcheck.py /opt/facetwin/
@@ -55,8 +56,8 @@ LABEL org.opencontainers.image.title="Facetwin" \
       org.opencontainers.image.licenses="MIT AND LicenseRef-CelebA-non-commercial"
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=application /opt/facetwin /opt/facetwin
-# Whichever user a container is given may write to a new volume: unless it is given a group too, its
-# group is 0.
+# Whichever user a container is given may write to a new volume, of all or of one of the folders:
+# unless it is given a group too, its group is 0.
 COPY --from=application --chown=10001:0 /skeleton/ /var/lib/
 ENV PATH=/opt/facetwin/application/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/facetwin/application \

@@ -9,6 +9,7 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from tempfile import mkdtemp
 from typing import Final
 
@@ -61,10 +62,12 @@ def fill_volume(settings: Settings, *, upgrade: bool) -> None:
     shipped, model_dir = settings.shipped_model_dir, settings.model_dir
     version = active_version(shipped)
     make_volume_folders(settings)
-    before = _brought(model_dir)
-    if not upgrade and before not in (None, version):
-        return
     try:
+        before = _brought(model_dir)
+        if not upgrade and before not in (None, version):
+            return
+        if upgrade:
+            _sweep(model_dir)
         _bring_bundle(shipped / version, model_dir / version)
         if before != version or read_pointer(model_dir) is None:
             _activate(model_dir, version, before)
@@ -104,7 +107,6 @@ def _activate(model_dir: Path, version: str, before: str | None) -> None:
 def _bring_bundle(source: Path, target: Path) -> None:
     """Copy a bundle, whole or not at all; of one that is there already, only what it lacks."""
     if not target.exists():
-        _sweep(target.parent)
         draft = Path(mkdtemp(prefix=_DRAFT, dir=target.parent))
         try:
             _copy_missing(source, draft)
@@ -147,7 +149,7 @@ def _copy_missing(source: Path, target: Path) -> None:
 
 def _write_whole(path: Path, content: bytes | str) -> None:
     """Write a file durably, so that nobody ever sees a part of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{token_hex(4)}")  # containers have one process id
     try:
         draft.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
         flush(draft)

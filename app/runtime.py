@@ -16,10 +16,12 @@ from app.services.encryption import EncryptionAtRest
 from app.services.enrollment import Enrollment
 from app.services.gallery import Gallery
 from app.services.key_ring import KeyRing
+from app.services.photo_intake import ALL_WORKERS
 from app.services.training_search import TrainingPlaces
 from app.services.training_traces import TrainingTraces
 from app.services.verification import Verification
 from app.settings import Settings
+from app.settings.cpus import usable_cpus
 from app.settings.door import refuse_open_door
 from app.storage.cipher import Cipher, read_cipher
 from app.storage.database import Database
@@ -175,7 +177,8 @@ def _open(
         folder_policy=settings.face_policy,
         traces=training_traces(settings, database),
     )
-    gallery.sync(progress, accept_removals=accept_removals)
+    workers = min(ALL_WORKERS, usable_cpus())
+    gallery.sync(progress, workers=workers, accept_removals=accept_removals)
     encryption.finish()
     return Runtime(
         settings=settings,

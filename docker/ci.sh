@@ -74,7 +74,7 @@ try() {
 
 build() {
   local revision begin
-  revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+  revision=$(git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || echo unknown)
   begin=$(milliseconds)
   build_image "$@" --build-arg "REVISION=$revision" || fail "$1 can't be built"
   echo "built in $((($(milliseconds) - begin) / 1000)) s"

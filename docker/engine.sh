@@ -92,6 +92,7 @@ EOF
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 [network]
 network_backend = "netavark"
+network_config_dir = "$WORK/networks"
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"

@@ -219,3 +219,22 @@ def test_what_killed_starts_left_is_removed_after_a_while(settings: Settings) ->
 def test_an_image_without_a_bundle_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError):
         fill_volume(settings.model_copy(update={"shipped_model_dir": tmp_path}), upgrade=True)
+
+
+def test_what_a_killed_start_left_goes_with_the_next_one(settings: Settings) -> None:
+    fill_volume(settings, upgrade=True)
+    old, new = (settings.model_dir / f".shipped-{name}" for name in ("old", "new"))
+    for draft in (old, new):
+        (draft / "networks").mkdir(parents=True)
+    os.utime(old, (1, 1))
+    fill_volume(settings, upgrade=True)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_a_note_that_cannot_be_read_is_a_clear_error(settings: Settings) -> None:
+    fill_volume(settings, upgrade=True)
+    (settings.model_dir / ".shipped").unlink()
+    (settings.model_dir / ".shipped").mkdir()
+    with pytest.raises(StorageError, match=r"\.shipped"):
+        fill_volume(settings, upgrade=True)

@@ -208,3 +208,26 @@ def test_a_folder_of_secrets_that_is_missing_is_told(
     monkeypatch.setenv("FACETWIN_SECRETS_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(ValidationError, match="nowhere does not exist"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, 64),
+        ({"cpu.max": "20000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
+        ({}, 64),
+    ],
+)
+def test_cpus_are_those_that_a_container_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cpus: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("app.settings.cpus._QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr("app.settings.cpus._QUOTA_V1", tmp_path / "cpu")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(64)))
+    assert usable_cpus() == cpus

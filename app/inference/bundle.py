@@ -11,6 +11,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from app.domain.calibration import Calibration
@@ -91,8 +92,9 @@ def set_active(model_dir: Path, version: str) -> None:
     Raises:
         StorageError: If it can't be written; then it is as it was.
     """
-    # Of this process alone: another one may set it at the same time, and the last one wins.
-    draft = model_dir / f".{ACTIVE}.{os.getpid()}"
+    # Of this call alone: another process, in a container under the same number, may set it at the
+    # same time, and the last one wins.
+    draft = model_dir / f".{ACTIVE}.{token_hex(4)}"
     try:
         draft.write_text(version + "\n", "utf-8")
         flush(draft)
@@ -192,6 +194,21 @@ def read_manifest(directory: Path) -> Manifest:
     if expected != manifest.fingerprint:
         raise BundleError(f"{path} was altered: its fingerprint does not match.")
     return manifest
+
+
+def read_calibration(directory: Path) -> Calibration:
+    """What a bundle prices; its other files are not looked at.
+
+    Raises:
+        BundleError: If that, or the manifest, is altered or not understood.
+        ModelNotFoundError: If there is no bundle.
+    """
+    manifest = read_manifest(directory)
+    try:
+        content = _checked(directory, CALIBRATION, manifest.files[CALIBRATION].sha256)
+        return CalibrationDocument.model_validate_json(content).calibration()
+    except (KeyError, ValueError) as error:
+        raise BundleError(f"The bundle {directory.name} is incomplete: {error}") from error
 
 
 def is_left_out(directory: Path, name: str, manifest: Manifest) -> bool:

@@ -56,15 +56,43 @@ check_nginx() {
   expect 308 "http://localhost:$HTTP_PORT/verify"
   expect 404 "$URL/metrics"
   expect 401 "$URL/subjects"
+  # What nginx lets through is the service's to refuse, by its own words; the rest is nginx's.
+  head -c 90000000 /dev/zero >"$WORK/large"
+  expect 401 "$URL/enroll" -F "files=@$WORK/large"
+  answer=$(curl -sS -m 60 -H "Authorization: Bearer $KEY" -F "files=@$WORK/large" "$URL/enroll")
+  [[ $answer = *'"code":"'*'"status":413'* ]] || fail "90 MB through nginx: $answer"
   head -c 105000000 /dev/zero >"$WORK/large"
-  expect 413 "$URL/enroll" -H "Authorization: Bearer $KEY" -F "files=@$WORK/large"
+  answer=$(curl -sS -m 60 -H "Authorization: Bearer $KEY" -F "files=@$WORK/large" "$URL/enroll")
+  [[ $answer = *'413 Request Entity Too Large'*nginx* ]] || fail "105 MB to nginx: $answer"
   rm "$WORK/large"
   answer=$(curl -sS -o /dev/null -D - -H 'X-Request-ID: mine' "$URL/healthz")
   id=$(sed -n 's/^x-request-id: \([0-9a-f]\{32\}\).*/\1/Ip' <<<"$answer")
   [[ -n $id ]] || fail "nginx gives no request id: $answer"
-  engine logs "$COMPOSED" 2>&1 | grep -q "$id" || fail "the service logs another request id"
-  echo "compose.behind-nginx.yaml: TLS, upload limit, request id and redirect work"
+  grep -q "$id" <<<"$(engine logs "$COMPOSED" 2>&1)" || fail "the service logs another request id"
+  believes_the_proxy_alone
+  echo "compose.behind-nginx.yaml: TLS, upload limit, request id, redirect and forwarded addresses work"
 }
+
+# Wrong keys are counted by address. A client can't pass for many by a header of its own, and is not
+# taken for the proxy: another one, the service's own container, is still answered.
+believes_the_proxy_alone() {
+  local number proxy status=0
+  for number in {1..40}; do
+    status=$(curl -sS -o /dev/null -w '%{http_code}' -m 60 -H 'Authorization: Bearer wrong' \
+      -H "X-Forwarded-For: 203.0.113.$number" "$URL/subjects")
+  done
+  [[ $status = 429 ]] || fail "40 wrong keys of one client, each under another address: $status"
+  proxy=$(sed -n 's/^ *FACETWIN_TRUSTED_PROXIES: //p' docker/compose.behind-nginx.yaml)
+  status=$(engine exec "$COMPOSED" python -I -c "$ASK_NGINX" "$proxy")
+  [[ $status = 401 ]] || fail "a wrong key of another client: $status instead of 401"
+}
+
+ASK_NGINX='
+import http.client, ssl, sys
+nginx = http.client.HTTPSConnection(sys.argv[1], 8443, context=ssl._create_unverified_context())
+nginx.request("GET", "/subjects")
+print(nginx.getresponse().status)
+'
 
 # A folder like a checkout, with a key and a certificate in it.
 lay_out_compose() {

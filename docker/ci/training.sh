@@ -25,7 +25,7 @@ check_training() {
   wait_for "$job" state interrupted
   call "/train/$job/resume" -X POST >/dev/null
   wait_for "$job" state succeeded
-  call /models | grep -q '"container-ci"' || fail "the model of the job is not listed"
+  grep -q '"container-ci"' <<<"$(call /models)" || fail "the model of the job is not listed"
   enroll collins astronaut.jpg
   verify collins astronaut.jpg match
   URL=$url

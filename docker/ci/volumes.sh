@@ -30,9 +30,29 @@ check_volumes() {
   ends_with "volume of a newer image" "made by another version of Facetwin" "$image" \
     -v "$volume:/var/lib/facetwin"
   engine volume rm "$volume" >/dev/null
+  for user in 10001 12345; do check_separate "$image" "$name" "$user"; done
   check_backup "$image" "$name"
   check_full "$image" "$name"
   starts=()
+}
+
+# check_separate IMAGE CONTAINER USER: a new volume for each of the folders, none for all.
+check_separate() {
+  local folder found
+  local -a options=()
+  for folder in application_data data model; do
+    options+=(-v "facetwin-ci-$folder:/var/lib/facetwin/$folder")
+  done
+  engine run -d --name "$2" "${LOCKED[@]}" --user "$3" "${options[@]}" -p "127.0.0.1:$PORT:8000" \
+    -v "$WORK/secrets:/run/secrets:ro" -e FACETWIN_SECRETS_DIR=/run/secrets "$1" >/dev/null
+  starts_in_time "volumes of their own, user $3" true
+  enroll collins astronaut.jpg
+  verify collins astronaut.jpg match
+  found=$(engine exec "$2" find /var/lib/facetwin -mindepth 2 "(" ! -user "$3" -o -perm /o+w ")")
+  [[ -z $found ]] || fail "files of others, or that others can write: $found"
+  stops_in_time "$2"
+  engine rm "$2" >/dev/null
+  engine volume rm facetwin-ci-application_data facetwin-ci-data facetwin-ci-model >/dev/null
 }
 
 # check_backup IMAGE CONTAINER: by the commands of docs/operations.md, into another volume.
