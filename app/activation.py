@@ -5,8 +5,10 @@ a full disk before leaves the model that was active, whole. A running service fo
 """
 
 from app.domain.audit import COMMAND, Action, Actor, AuditEvent
-from app.domain.errors import ActivationRunningError, BundleError
+from app.domain.calibration import Calibration
+from app.domain.errors import ActivationRunningError, BundleError, ModelNotFoundError
 from app.domain.ports import Bundles, LoadedPipeline
+from app.domain.prices import lost_prices
 from app.installed_bundles import bundle_shelf, require_price
 from app.runtime import Progress, SelfTest, open_runtime
 from app.services.re_embedding import ReEmbedding
@@ -19,7 +21,7 @@ def activate_version(
     progress: Progress | None = None,
     *,
     actor: Actor = COMMAND,
-) -> None:
+) -> tuple[str, ...]:
     """Let a bundle serve from now on; for processes beside the service, or without one.
 
     Args:
@@ -27,6 +29,9 @@ def activate_version(
         version: Name of the bundle.
         progress: Called with (done, total) while references are embedded.
         actor: Whom the audit log names.
+
+    Returns:
+        Warnings of what the change costs, for a person.
 
     Raises:
         ModelNotFoundError: If there is no such bundle.
@@ -37,6 +42,7 @@ def activate_version(
     """
     bundles = bundle_shelf(settings)
     before = bundles.pointer()
+    old = _calibration(bundles, before)
     pipeline, _ = load_tested(bundles, version, settings.max_fmr)
     runtime = open_runtime(settings, progress=progress, pipeline=pipeline)
     try:
@@ -46,6 +52,7 @@ def activate_version(
         runtime.audit.record(activated(actor, pipeline, before))
     finally:
         runtime.close()
+    return lost_prices(old, pipeline.decider.calibration, settings.max_fmr) if old else ()
 
 
 def load_tested(bundles: Bundles, version: str, max_fmr: float) -> tuple[LoadedPipeline, SelfTest]:
@@ -88,6 +95,14 @@ def activated(actor: Actor, pipeline: LoadedPipeline, before: str | None) -> Aud
     """What the audit log says of it."""
     details = {"model": pipeline.version, "fingerprint": pipeline.fingerprint, "before": before}
     return AuditEvent(Action.ACTIVATE_MODEL, actor, None, "activated", details)
+
+
+def _calibration(bundles: Bundles, version: str | None) -> Calibration | None:
+    """Of a bundle; None if it can't be read: then nothing is known that could be lost."""
+    try:
+        return None if version is None else bundles.calibration(version)
+    except (ModelNotFoundError, BundleError):
+        return None
 
 
 def _fingerprint(bundles: Bundles, version: str | None) -> str | None:

@@ -27,6 +27,7 @@ from app.domain.errors import (
 )
 from app.domain.models import ActivationState, ActivationStatus
 from app.domain.ports import Bundles, FacePipeline
+from app.domain.prices import lost_prices
 from app.inference.heap import trim_heaps
 from app.logs import get_logger
 from app.runtime import Runtime
@@ -67,12 +68,14 @@ class Activation:
         """Note how many references were looked at."""
         self.status = replace(self.status, state=ActivationState.EMBEDDING, done=done, total=total)
 
-    def end(self, error: FacetwinError | None = None) -> None:
+    def end(self, error: FacetwinError | None = None, *, warnings: tuple[str, ...] = ()) -> None:
         """It is over."""
         self.error = error
         state = ActivationState.FAILED if error else ActivationState.DONE
         code, message = (error.code, error.message) if error else (None, None)
-        self.status = replace(self.status, state=state, code=code, message=message)
+        self.status = replace(
+            self.status, state=state, code=code, message=message, warnings=warnings
+        )
         self._ended.set()
 
 
@@ -238,7 +241,8 @@ class Serving:
         self._on_swap(new)
         old.audit.record(activated(actor, pipeline, old.pipeline.version))
         _log.info("model_activated", model=version, before=old.pipeline.version)
-        activation.end()
+        before_it, now = old.pipeline.decider.calibration, pipeline.decider.calibration
+        activation.end(warnings=lost_prices(before_it, now, old.settings.max_fmr))
 
     def _embed(
         self, activation: Activation, old: Runtime, new: Runtime, before: str | None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from app.domain.calibration import Calibration
 from app.domain.errors import ModelNotFoundError
 from app.domain.models import BundleDescription, BundleSummary
 from app.inference.bundle import read_pointer, set_active
@@ -43,6 +44,9 @@ class DummyBundles:
         if version not in self.made:
             raise ModelNotFoundError(f"There is no model {version!r}.", version=version)
         return self.made[version]()
+
+    def calibration(self, version: str) -> Calibration:
+        return self.load(version).decider.calibration
 
     def summaries(self) -> list[BundleSummary]:
         return [BundleSummary(v, FINGERPRINTS.get(v)) for v in self.versions()]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.domain.entities import FacePolicy
-from app.inference.bundle import GOLDEN, active_version, load_bundle, set_active
+from app.inference.bundle import CALIBRATION, GOLDEN, active_version, load_bundle, set_active
 from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
 from app.training.bundle_writer import BundleWriter
@@ -31,11 +31,13 @@ def add_version(
     shift: float = 0.0,
     source: Path = MODEL_DIR / SHIPPED,
     preset: str | None = None,
+    subject: str | None = None,
 ) -> Path:
     """A copy of the shipped bundle, or of another one, under another name.
 
     With `shift` the face is aligned that many pixels lower, so that it has another fingerprint;
-    its golden embeddings are its own. With `preset` it says that it was made so.
+    its golden embeddings are its own. With `preset` it says that it was made so,
+    with `subject` that it was calibrated on that one.
     """
     document: dict[str, Any] = json.loads((source / "manifest.json").read_bytes())
     sections = {name: value for name, value in document.items() if name not in _HEADS}
@@ -46,6 +48,9 @@ def add_version(
     for name in document["files"]:
         if not name.endswith(".keras"):
             writer.add(name, (source / name).read_bytes())
+    if subject:
+        calibration = json.loads((source / CALIBRATION).read_bytes())
+        writer.add_json(CALIBRATION, calibration | {"subject": subject})
     writer.manifest(sections)
     if shift:
         _renew_golden(writer, sections)

@@ -124,6 +124,37 @@ def test_a_model_for_one_subject_may_serve(settings: Settings, bundles: DummyBun
         activate_version(settings, "one")
 
 
+def test_who_loses_the_price_is_named(settings: Settings, bundles: DummyBundles) -> None:
+    assert activate_version(settings, "two") == ()
+    points = DummyPipeline().decider.calibration.buckets
+    bundles.made["three"] = lambda: DummyPipeline(
+        version="three",
+        fingerprint=FINGERPRINTS["three"],
+        calibration=Calibration(points, subject="alice"),
+    )
+    (warning,) = activate_version(settings, "three")
+    assert "everybody but alice with any number of references; /compare" in warning
+    assert activate_version(settings, "one") == ()
+
+
+@pytest.mark.parametrize("pointer", ["gone", "three"])
+def test_of_a_model_before_that_cannot_be_read_nothing_is_known_to_be_lost(
+    settings: Settings, bundles: DummyBundles, pointer: str
+) -> None:
+    def damaged() -> NoReturn:
+        raise BundleError("The bundle three was altered.")
+
+    points = DummyPipeline().decider.calibration.buckets
+    bundles.made["three"] = damaged
+    bundles.made["two"] = lambda: DummyPipeline(
+        version="two",
+        fingerprint=FINGERPRINTS["two"],
+        calibration=Calibration(points, subject="alice"),
+    )
+    (bundles.folder / "active").write_text(f"{pointer}\n")
+    assert activate_version(settings, "two") == ()
+
+
 def test_a_model_that_does_not_exist(settings: Settings, bundles: DummyBundles) -> None:
     with pytest.raises(ModelNotFoundError):
         activate_version(settings, "four")

@@ -35,6 +35,9 @@ class ActivationOut(Answer):
     total: int = Field(description="References to look at; 0 if all are embedded.", examples=[500])
     code: str | None = Field(description="Code of the problem, if it failed.")
     error: str | None = Field(description="Why it failed.")
+    warnings: list[str] = Field(
+        description="Once it is done: whom it can't price any more, as the one before could."
+    )
 
 
 class ModelsOut(Answer):

@@ -8,14 +8,15 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from app.cli.options import AsJson, read_settings
-from app.cli.output import print_json, print_line, progress_bar
+from app.cli.output import print_json, print_line, print_note, progress_bar
 from app.domain.errors import InvalidRequestError
 
 
 class ActivatedOut(BaseModel):
-    """The model that is active now."""
+    """The model that is active now, and what the change costs."""
 
     version: str
+    warnings: list[str]
 
 
 class PrunedOut(BaseModel):
@@ -38,11 +39,13 @@ def activate(
     # One thread, as a service may run beside this.
     settings = read_settings().model_copy(update={"inference_threads": 1})
     with progress_bar("Embedding references") as progress:
-        activate_version(settings, version, progress)
+        warnings = activate_version(settings, version, progress)
     if as_json:
-        print_json(ActivatedOut(version=version))
-    else:
-        print_line(f"{escape(version)} is active; a running service follows within seconds")
+        print_json(ActivatedOut(version=version, warnings=list(warnings)))
+        return
+    print_line(f"{escape(version)} is active; a running service follows within seconds")
+    for warning in warnings:
+        print_note(f"warning: {warning}")
 
 
 def prune(

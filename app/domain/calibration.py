@@ -77,6 +77,17 @@ class Calibration:
         buckets = (*self.buckets.values(), *self.others.values())
         return any(_within(point, max_fmr) for bucket in buckets for point in bucket)
 
+    def priced(self, max_fmr: float) -> tuple[str, ...]:
+        """Names of the buckets of reference counts for which the rate can be priced.
+
+        For whom this is about: ask what `about` gives.
+        """
+        return tuple(
+            name
+            for name in BUCKETS
+            if any(_within(point, max_fmr) for point in self.buckets.get(name, ()))
+        )
+
     def operating_point(self, max_fmr: float, references: int) -> OperatingPoint:
         """The laxest calibrated point whose target does not exceed `max_fmr`.
 

@@ -61,6 +61,7 @@ class ActivationStatus:
         total: References to look at; 0 while that is not known, or if all are embedded.
         code: Of the problem, if it failed.
         message: Why it failed.
+        warnings: What the change costs, once it is done.
     """
 
     version: str
@@ -69,3 +70,4 @@ class ActivationStatus:
     total: int = 0
     code: str | None = None
     message: str | None = None
+    warnings: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.calibration import Calibration
 from app.domain.decisions import Decider
 from app.domain.entities import Face, FacePolicy, FaceTemplate, Quality
 from app.domain.models import BundleDescription, BundleSummary
@@ -82,6 +83,14 @@ class Bundles(Protocol):
         Raises:
             ModelNotFoundError: If there is none.
             BundleError: If it is damaged or not understood.
+        """
+
+    def calibration(self, version: str) -> Calibration:
+        """What a bundle prices; nothing else of it is loaded.
+
+        Raises:
+            ModelNotFoundError: If there is none.
+            BundleError: If its manifest or calibration is damaged.
         """
 
     def summaries(self) -> list[BundleSummary]:

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from app.domain.calibration import Calibration
 from app.domain.errors import BundleError, ModelNotFoundError
 from app.domain.models import BundleDescription, BundleSummary
 from app.inference.bundle import (
     is_left_out,
     list_versions,
     load_version,
+    read_calibration,
     read_manifest,
     read_pointer,
     set_active,
@@ -53,21 +55,28 @@ class BundleShelf:
         hold(self._model_dir / version, pipeline)
         return pipeline
 
+    def calibration(self, version: str) -> Calibration:
+        """What a bundle prices."""
+        return read_calibration(self._folder(version))
+
     def summaries(self) -> list[BundleSummary]:
         """What is known of each bundle without reading its networks; a damaged one too."""
         return [self._summary(version) for version in self.versions()]
 
     def describe(self, version: str) -> BundleDescription:
         """Manifest and model card."""
-        if version not in self.versions():
-            raise ModelNotFoundError(f"There is no model {version!r}.", version=version)
-        directory = self._model_dir / version
+        directory = self._folder(version)
         manifest = read_manifest(directory)
         try:
             card = (directory / CARD).read_text("utf-8")
         except (OSError, UnicodeError):
             card = ""
         return BundleDescription(manifest.model_dump(mode="json"), card)
+
+    def _folder(self, version: str) -> Path:
+        if version not in self.versions():
+            raise ModelNotFoundError(f"There is no model {version!r}.", version=version)
+        return self._model_dir / version
 
     def _summary(self, version: str) -> BundleSummary:
         directory = self._model_dir / version

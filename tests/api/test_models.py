@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.api.routes import models as routes
+from app.domain.calibration import Calibration
 from app.domain.entities import FacePolicy, FaceTemplate
 from app.domain.errors import BundleError
 from app.inference.bundle import set_active
@@ -97,6 +98,20 @@ def test_activation_and_the_way_back(service: Service) -> None:
     assert service.get("/models").json()["activation"]["version"] == "two"
     activate(service, "one")
     assert service.verify(photo("alice", 1)).json()["model"]["version"] == "one"
+
+
+def test_who_loses_the_price_is_named(service: Service, bundles: DummyBundles) -> None:
+    points = DummyPipeline().decider.calibration.buckets
+    bundles.made["two"] = lambda: DummyPipeline(
+        version="two",
+        fingerprint=FINGERPRINTS["two"],
+        calibration=Calibration(points, subject="alice"),
+    )
+    service.enroll(photo("alice"))
+    (warning,) = activate(service, "two")["activation"]["warnings"]
+    assert "everybody but alice with any number of references; /compare" in warning
+    assert service.get("/models").json()["activation"]["warnings"] == [warning]
+    assert activate(service, "one")["activation"]["warnings"] == []
 
 
 def test_one_model(service: Service) -> None:

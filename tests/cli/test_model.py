@@ -75,7 +75,10 @@ def test_activate_and_back(
 ) -> None:
     before = listed(capsys)
     assert (before[SHIPPED]["references"], before["other"]["references"]) == (1, 0)
-    assert answer(capsys, "model", "activate", "other") == (0, {"version": "other"})
+    assert answer(capsys, "model", "activate", "other") == (
+        0,
+        {"version": "other", "warnings": []},
+    )
     after = listed(capsys)
     assert [name for name, each in after.items() if each["active"]] == ["other"]
     assert (after[SHIPPED]["references"], after["other"]["references"]) == (1, 1)
@@ -89,6 +92,22 @@ def test_activate_and_back(
     assert run(["audit", "verify"]) == 0
     assert run(["audit", "tail"]) == 0
     assert "activate_model" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_enrolled")
+def test_who_loses_the_price_is_named(capsys: pytest.CaptureFixture[str], models: Path) -> None:
+    add_version(models, "own", subject="eileen")
+    assert run(["model", "activate", "own"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "own is active; a running service follows within seconds\n"
+    (warning,) = [line for line in shown.err.splitlines() if line.startswith("warning: ")]
+    assert "everybody but eileen with any number of references; /compare" in warning
+    assert run(["compare", ASTRONAUT, ASTRONAUT]) == 3
+    assert run(["model", "activate", SHIPPED]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert answer(capsys, "model", "activate", "own")[1]["warnings"] == [
+        warning.removeprefix("warning: ")
+    ]
 
 
 @pytest.mark.usefixtures("_enrolled")

@@ -11,12 +11,19 @@ from typing import NoReturn
 import pytest
 
 from app.domain.errors import BundleError, ModelNotFoundError, StorageError
-from app.inference.bundle import list_versions, load_active, read_pointer, set_active
+from app.inference.bundle import (
+    list_versions,
+    load_active,
+    load_bundle,
+    read_pointer,
+    set_active,
+)
 from app.inference.bundle_lock import hold, is_used, unused
 from app.inference.decode import DecodeLimits
 from app.inference.disposal import clear_remains, dispose
 from app.inference.shelf import BundleShelf
 from app.training.bundle_writer import BundleWriter
+from tests.conftest import MODEL_DIR
 from tests.model_folder import SHIPPED, add_version, copy_shipped, damage
 
 
@@ -54,6 +61,17 @@ def test_a_summary_is_what_the_manifest_says(shelf: BundleShelf, folder: Path) -
     description = shelf.describe(SHIPPED)
     assert description.manifest["version"] == SHIPPED
     assert description.card.startswith("# Model card")
+
+
+def test_a_calibration_is_read_alone(shelf: BundleShelf, folder: Path) -> None:
+    damage(folder, SHIPPED)
+    assert shelf.calibration(SHIPPED) == load_bundle(MODEL_DIR / SHIPPED).calibration
+    damage(folder, SHIPPED, "calibration.json")
+    with pytest.raises(BundleError, match=r"calibration\.json fails its sha256"):
+        shelf.calibration(SHIPPED)
+    for other in ("gone", "../elsewhere"):
+        with pytest.raises(ModelNotFoundError):
+            shelf.calibration(other)
 
 
 @pytest.mark.parametrize(

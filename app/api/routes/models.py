@@ -108,4 +108,5 @@ def _activation(found: ActivationStatus) -> ActivationOut:
         total=found.total,
         code=found.code,
         error=found.message,
+        warnings=list(found.warnings),
     )
