@@ -41,7 +41,7 @@ RUN bundle=$(cat model/active) \
     && test -f "model/${bundle}/manifest.json" \
     && mkdir /opt/facetwin/model /skeleton \
     && mkdir -m 0770 /skeleton/facetwin \
-    && cd /skeleton/facetwin && mkdir -m 0770 application_data data model && cd /build \
+    && (umask 007 && mkdir /skeleton/facetwin/application_data /skeleton/facetwin/data /skeleton/facetwin/model) \
     && cp -r model/active "model/${bundle}" /opt/facetwin/model/ \
     && rm -f "/opt/facetwin/model/${bundle}/${LEFT_OUT}"
 COPY docker/healthcheck.py /opt/facetwin/
