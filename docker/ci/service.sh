@@ -49,9 +49,10 @@ check_service() {
 }
 
 # Without keys and without consent, nothing may be served beyond the container.
+# (notmpcopyup: as with Docker, a tmpfs is empty.)
 refuses_strangers() {
   local output status=0
-  output=$(engine run --rm --network none "${LOCKED[@]}" --tmpfs /var/lib/facetwin:mode=0777 "$1" 2>&1) ||
+  output=$(engine run --rm --network none "${LOCKED[@]}" --tmpfs /var/lib/facetwin:mode=0777,notmpcopyup "$1" 2>&1) ||
     status=$?
   if ((status == 0)) || [[ $output != *FACETWIN_ALLOW_ANONYMOUS* ]]; then
     fail "without keys it should refuse to start: $output"

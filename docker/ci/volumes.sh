@@ -9,7 +9,7 @@ check_volumes() {
   ends_with "volume of another user" "can't be written: Permission denied.*user 12345" "$image" \
     -v "$WORK/foreign:/var/lib/facetwin"
   ends_with "full volume" "No space left on device" "$image" \
-    --tmpfs /var/lib/facetwin:size=4m,mode=0777
+    --tmpfs /var/lib/facetwin:size=4m,mode=0777,notmpcopyup
   starts_in_time "first start" run_service "$name" "$volume" "$image" -p "127.0.0.1:$PORT:8000"
   enroll collins astronaut.jpg
   stops_in_time "$name"
