@@ -4,7 +4,7 @@
 check_volumes() {
   local image=$1 name=facetwin-ci volume=facetwin-ci-$RANDOM
   install -d -m 0700 "$WORK/foreign" "$WORK/backup"
-  ends_with "read-only volume" "can't be written: Read-only file system" "$image" \
+  ends_with "read-only volume" "can't be made: Read-only file system" "$image" \
     -v "$volume:/var/lib/facetwin:ro"
   ends_with "volume of another user" "can't be written: Permission denied.*user 12345" "$image" \
     -v "$WORK/foreign:/var/lib/facetwin"
