@@ -60,7 +60,7 @@ check_nginx() {
   head -c 90000000 /dev/zero >"$WORK/large"
   expect 401 "$URL/enroll" -F "files=@$WORK/large"
   answer=$(curl -sS -m 60 -H "Authorization: Bearer $KEY" -F "files=@$WORK/large" "$URL/enroll")
-  [[ $answer = *'"code":"'*'"status":413'* ]] || fail "90 MB through nginx: $answer"
+  [[ $answer = *'"code":"enrollment_rejected"'*'at most 20971520'* ]] || fail "90 MB through nginx: $answer"
   head -c 105000000 /dev/zero >"$WORK/large"
   answer=$(curl -sS -m 60 -H "Authorization: Bearer $KEY" -F "files=@$WORK/large" "$URL/enroll")
   [[ $answer = *'413 Request Entity Too Large'*nginx* ]] || fail "105 MB to nginx: $answer"
