@@ -120,7 +120,7 @@ try_image() {
   say "$flavour: locked down, over the published port"
   with_priority check_service "$image"
   say "$flavour: without egress"
-  check_no_egress "$image"
+  with_priority check_no_egress "$image"
 }
 
 main() {
@@ -141,7 +141,7 @@ main() {
   build docker/serving.Dockerfile localhost/facetwin:serving
   try_image localhost/facetwin:serving serving
   say "serving: volumes that are old, of a newer version, read-only or full"
-  check_volumes localhost/facetwin:serving
+  with_priority check_volumes localhost/facetwin:serving
   say "serving: by the compose files, alone and behind nginx"
   check_compose localhost/facetwin:serving
   say "build Dockerfile"
@@ -149,7 +149,7 @@ main() {
   try_image localhost/facetwin:training training
   if [[ ${TRAINING:-1} = 1 ]]; then
     say "training: a tiny job, interrupted and resumed"
-    check_training localhost/facetwin:training
+    with_priority check_training localhost/facetwin:training
   else
     echo "TRAINING=0: no training job was run"
   fi
