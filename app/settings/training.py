@@ -1,9 +1,13 @@
 """Settings of training jobs."""
 
+from typing import Final
+
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from app.settings.cpus import usable_cpus
+
+_GIB: Final = 1024**3
 
 
 class TrainingSettings(BaseSettings):
@@ -23,7 +27,7 @@ class TrainingSettings(BaseSettings):
         description="Threads of a training job, at low priority. Default: the usable CPUs.",
     )
     training_memory_bytes: int = Field(
-        3_000_000_000,
-        ge=500_000_000,
+        3 * _GIB,
+        ge=_GIB // 2,
         description="Memory (resident) that a training job may take before it is ended as failed.",
     )
