@@ -44,6 +44,9 @@ from app.training.presets.pairs import MAX_PAIRS, PairDrawing
 from app.training.presets.placement import whole_face
 from app.training.presets.trained import Trained
 
+_FACES_BYTES: Final = 64 * 1024**2
+"""Faces that are kept in memory: weights, moments and gradients leave little of 3 GB."""
+
 VALIDATION: Final = "share of the owner's pairs that the head decides right, both kinds alike"
 
 
@@ -100,7 +103,7 @@ def train_seed(  # noqa: PLR0917 - every preset is called alike
     config = config or SeedConfig()
     template = whole_face(base.manifest.alignment.template(), SEED_INPUT)
     central = options.crop is Crop.CENTRAL
-    faces = Faces(_crops(dataset, template, central=central))
+    faces = Faces(_crops(dataset, template, central=central), _FACES_BYTES)
     drawing = _drawing(dataset, split, base, options, config)
     batches = PairBatches(drawing, faces, config.batch, options.seed)
     policy = prepare(options.seed, threads, mixed_on_cpu=True)
