@@ -29,7 +29,7 @@ def load_pipeline(settings: Settings, *, upgrade: bool = False) -> Pipeline:
         StorageError: If the volume was written by a newer version, or can't be filled.
         UnsupportedFmrError: If the bundle knows no threshold for the rate of the settings.
     """
-    refuse_newer_volume(settings)
+    _refuse_newer_volume(settings)
     fill_volume(settings, upgrade=upgrade)
     bundle = load_active(settings.model_dir)
     pipeline = Pipeline(bundle, engines=settings.inference_threads, limits=_limits(settings))
@@ -40,7 +40,7 @@ def load_pipeline(settings: Settings, *, upgrade: bool = False) -> Pipeline:
     return pipeline
 
 
-def refuse_newer_volume(settings: Settings) -> None:
+def _refuse_newer_volume(settings: Settings) -> None:
     """An image that is older than the volume must not put its own bundle in there.
 
     Raises:

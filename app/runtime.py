@@ -9,7 +9,7 @@ from app.domain.errors import StorageError
 from app.domain.ports import FacePipeline, LoadedPipeline
 from app.first_start import make_volume_folders
 from app.folders import make_folders, make_images_folder
-from app.installed_bundles import load_pipeline, refuse_newer_volume
+from app.installed_bundles import load_pipeline
 from app.logs import get_logger
 from app.services.audit import AuditLog, log_is_empty
 from app.services.encryption import EncryptionAtRest
@@ -135,7 +135,6 @@ def open_serving_runtime(settings: Settings, *, progress: Progress | None = None
             resources.enter_context(serving_lock(settings))
         else:
             # Another image may serve this volume, whose model must not be exchanged.
-            refuse_newer_volume(settings)
             make_volume_folders(settings)
             resources.enter_context(serving_lock(settings))
             pipeline = load_pipeline(settings, upgrade=True)
