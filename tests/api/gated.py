@@ -5,6 +5,7 @@ from threading import Event
 from time import monotonic, sleep
 
 from app.domain.entities import FacePolicy, FaceTemplate
+from tests.api.process import PATIENCE
 from tests.dummy_pipeline import DummyPipeline
 
 
@@ -17,12 +18,12 @@ class GatedPipeline(DummyPipeline):
         self.gate.set()
 
     def analyze(self, data: bytes, policy: FacePolicy) -> FaceTemplate:
-        assert self.gate.wait(30)
+        assert self.gate.wait(PATIENCE)
         return super().analyze(data, policy)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE
     while not condition():
         assert monotonic() < deadline
         sleep(0.002)
