@@ -1,4 +1,4 @@
-"""Memory that a stage of a job has done with."""
+"""Memory that a part of a job has done with."""
 
 import gc
 

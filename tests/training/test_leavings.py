@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from app.training.job.leavings import let_go
+from app.training.leavings import let_go
 
 
 class Model:

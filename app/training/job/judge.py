@@ -44,9 +44,9 @@ from app.training.data.split import SPLIT, Split, with_earlier
 from app.training.datasets import Side
 from app.training.embedding_set import EmbeddingSet
 from app.training.job.bundle import Draft, provenance, write_golden
-from app.training.job.leavings import let_go
 from app.training.job.memory import Decision, write_json
 from app.training.job.unseen import embed_unseen, known_embeddings
+from app.training.leavings import let_go
 from app.training.presets.trained import Trained
 from app.training.report.card import model_card
 from app.training.report.findings import Findings

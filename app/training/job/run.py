@@ -35,8 +35,8 @@ from app.training.data.photos import hashes_of_others, left_out, read_photos
 from app.training.data.split import SPLIT, Split, known_sides, make_split
 from app.training.job.bundle import draft_bundle
 from app.training.job.judge import Candidate, judge_candidate
-from app.training.job.leavings import let_go
 from app.training.job.memory import CHECKPOINTS, JobMemory, read_json, write_json
+from app.training.leavings import let_go
 from app.training.presets.checkpoint import Checkpoints
 from app.training.presets.compact import train_compact
 from app.training.presets.finetune import train_finetune

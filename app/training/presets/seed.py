@@ -18,19 +18,22 @@ What differs, and why:
 - The best epoch on the validation side is served. The tutorial takes the last.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.entities import Floats
 from app.domain.scoring import L1Head
-from app.domain.training import Crop, Monitor, TrainingOptions
+from app.domain.training import Crop, Monitor, Pooling, TrainingOptions
 from app.inference.align import AlignmentTemplate
 from app.inference.bundle import Bundle
 from app.training.data.dataset import Dataset
 from app.training.data.split import Split
 from app.training.datasets import Side
+from app.training.leavings import let_go
 from app.training.networks import SEED_INPUT, SEED_SCALE, seed_network, siamese
 from app.training.presets.backend import precision, prepare
 from app.training.presets.batches import Faces
@@ -42,7 +45,7 @@ from app.training.presets.owner_pairs import OwnerPairs
 from app.training.presets.pair_batches import PairBatches
 from app.training.presets.pairs import MAX_PAIRS, PairDrawing
 from app.training.presets.placement import whole_face
-from app.training.presets.trained import Trained
+from app.training.presets.trained import EpochRecord, Trained
 
 _FACES_BYTES: Final = 64 * 1024**2
 """Faces that are kept in memory: weights, moments and gradients leave little of 3 GB."""
@@ -108,35 +111,64 @@ def train_seed(  # noqa: PLR0917 - every preset is called alike
     batches = PairBatches(drawing, faces, config.batch, options.seed)
     policy = prepare(options.seed, threads, mixed_on_cpu=True)
     described = _described(config, options, policy, drawing)
-    with precision(policy):
-        network = seed_network(options.pooling)
-        model = _compiled(network, config)
     pairs = OwnerPairs(dataset, split.rows(Side.VALIDATION), faces)
-    plan = Plan(
-        model=model,
-        batches=lambda steps: batches.prepared(steps, threads),
-        steps=batches.steps,
-        epochs=described["epochs"],
-        validate=lambda: pairs.validate(network, _head(model), monitor),
-        # A training of more epochs begins like one of fewer, as the step size never changes.
-        identity=training_identity(dataset, split, base, described | {"epochs": None}),
-    )
-    history = fit(plan, checkpoints, monitor)
-    served = seed_network(options.pooling)
-    served.set_weights(network.get_weights())
+
+    def plan(network: Any, model: Any) -> Plan:
+        return Plan(
+            model=model,
+            batches=lambda steps: batches.prepared(steps, threads),
+            steps=batches.steps,
+            epochs=described["epochs"],
+            validate=lambda: pairs.validate(network, _head(model), monitor),
+            # A training of more epochs begins like one of fewer, as the step size never changes.
+            identity=training_identity(dataset, split, base, described | {"epochs": None}),
+        )
+
+    with precision(policy):
+        weights, head, history = _fitted(plan, options.pooling, config, checkpoints, monitor)
     return Trained(
-        model=served,
+        model=_served(weights, options.pooling),
         template=template,
         central=central,
         mean=(0.0, 0.0, 0.0),
         scale=SEED_SCALE,
         mirror=False,
         unit_length=False,
-        head=_head(model),
+        head=head,
         history=history,
         config=described,
         architecture=seed_network.__name__,
     )
+
+
+def _fitted(
+    plan: Callable[[Any, Any], Plan],
+    pooling: Pooling,
+    config: SeedConfig,
+    checkpoints: Checkpoints,
+    monitor: Monitor,
+) -> tuple[list[NDArray[Any]], L1Head, tuple[EpochRecord, ...]]:
+    """Weights of the embedding, the head and every epoch: all that outlives the training.
+
+    Args:
+        plan: Of training an embedding and the Siamese network around it.
+        pooling: Of the embedding.
+        config: Hyper-parameters.
+        checkpoints: Gone on from, if there is one of this training.
+        monitor: Told how far it is.
+    """
+    network = seed_network(pooling)
+    model = _compiled(network, config)
+    history = fit(plan(network, model), checkpoints, monitor)
+    return network.get_weights(), _head(model), history
+
+
+def _served(weights: list[NDArray[Any]], pooling: Pooling) -> Any:
+    """The embedding in single precision, where model and moments of the training have been."""
+    let_go()
+    network = seed_network(pooling)
+    network.set_weights(weights)
+    return network
 
 
 def _crops(dataset: Dataset, template: AlignmentTemplate, *, central: bool) -> Any:
