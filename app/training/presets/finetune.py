@@ -24,9 +24,10 @@ from app.training.presets.checkpoint import Checkpoints
 from app.training.presets.finetune_config import FinetuneConfig
 from app.training.presets.finetune_network import PartedNetwork, copy_of, parted
 from app.training.presets.finetune_photos import SeenPhotos, both_sides, look_at
-from app.training.presets.finetune_training import fit
+from app.training.presets.finetune_training import ViewBatches, validate
 from app.training.presets.finetune_twin import finetuning_twin
 from app.training.presets.identity import training_identity
+from app.training.presets.loop import Plan, fit
 from app.training.presets.trained import Trained
 
 VALIDATION = "share of the owner's pairs that the head decides right, both kinds weighing the same"
@@ -52,7 +53,7 @@ def train_finetune(  # noqa: PLR0917 - every preset is called alike
         options: Of the job; its seed decides all that is drawn.
         checkpoints: Gone on from, if there is one.
         monitor: Told how far it is; it may stop the training.
-        threads: Faces in work at once in the layers that stay.
+        threads: Faces in work at once in the layers that stay, and batches in preparation.
         config: Hyper-parameters; None for the preset's own.
 
     Raises:
@@ -86,16 +87,20 @@ def train_finetune(  # noqa: PLR0917 - every preset is called alike
     twin.compile(
         optimizer=cosine_adam(config.rate, steps=epochs * config.steps, warm_up=config.warm_up)
     )
-    history = fit(
-        twin,
-        seen,
-        checked,
-        config,
+    twin(np.asarray(seen.features[0, :1], np.float32))  # makes its weights
+    batches = ViewBatches(seen, config)
+    document = _document(config, epochs, seen, checked)
+    plan = Plan(
+        model=twin,
+        batches=lambda steps: batches.prepared(steps, threads),
+        steps=config.steps,
         epochs=epochs,
-        identity=training_identity(dataset, split, base, asdict(config) | {"epochs": epochs}),
-        checkpoints=checkpoints,
-        monitor=monitor,
+        validate=lambda: validate(twin, checked) if checked else None,
+        identity=training_identity(dataset, split, base, document),
+        patience=config.patience if checked else None,
+        beginning_counts=True,
     )
+    history = fit(plan, checkpoints, monitor)
     end, head = part_of_the_way(network, head, twin, config.share)
     return Trained(
         model=network.joined(end),
@@ -107,7 +112,7 @@ def train_finetune(  # noqa: PLR0917 - every preset is called alike
         unit_length=section.unit_length,
         head=head,
         history=history,
-        config=_document(config, epochs, seen, checked),
+        config=document,
         architecture="with_second_end",
         # Strangers stay where they were, so how common a face is reads as before.
         commonness=base.networks[section.commonness] if section.commonness else None,

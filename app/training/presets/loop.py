@@ -48,6 +48,8 @@ class Plan:
         validate: After each epoch; None where the validation side has no pairs.
         patience: Epochs without a better one after which training ends; None for no such end.
         identity: Of this training; a checkpoint of another one is not gone on from.
+        beginning_counts: Whether the weights before the first step are the best until an epoch
+            does better on the validation side.
         save_seconds: Between checkpoints inside an epoch.
     """
 
@@ -58,6 +60,7 @@ class Plan:
     validate: Callable[[], Validation | None]
     identity: str
     patience: int | None = None
+    beginning_counts: bool = False
     save_seconds: float = SAVE_SECONDS
 
 
@@ -70,7 +73,7 @@ class _Standing:
         losses: Sum of the losses of the epoch so far, and how many there were.
         seconds: Spent on the epoch so far.
         best: Weights of the best epoch so far.
-        best_epoch: Its number; 0 before the first.
+        best_epoch: Its number; 0 before the first, and for the weights that it began with.
         best_rank: What it was best by.
         history: Epochs that are done.
     """
@@ -102,13 +105,20 @@ def fit(plan: Plan, checkpoints: Checkpoints, monitor: Monitor) -> tuple[EpochRe
         JobStoppedError: If the monitor asks for it.
     """
     plan.model.optimizer.build(plan.model.trainable_variables)
-    standing = _resumed(plan, checkpoints)
+    standing = _resumed(plan, checkpoints) or _begun(plan)
     while len(standing.history) < plan.epochs and not _has_ended(plan, standing):
         _train_epoch(plan, standing, checkpoints, monitor)
         _finish_epoch(plan, standing)
         _save(plan, standing, checkpoints)
     plan.model.set_weights(standing.best)
     return tuple(standing.history)
+
+
+def _begun(plan: Plan) -> _Standing:
+    standing = _Standing()
+    if plan.beginning_counts and (found := plan.validate()):
+        standing.best, standing.best_rank = plan.model.get_weights(), found.rank
+    return standing
 
 
 def _has_ended(plan: Plan, standing: _Standing) -> bool:
@@ -206,13 +216,13 @@ def _save(plan: Plan, standing: _Standing, checkpoints: Checkpoints) -> None:
     checkpoints.save(standing.step, arrays, state)
 
 
-def _resumed(plan: Plan, checkpoints: Checkpoints) -> _Standing:
-    """As the last checkpoint has it, and the model with its weights; or the beginning."""
+def _resumed(plan: Plan, checkpoints: Checkpoints) -> _Standing | None:
+    """As the last checkpoint of this training has it, and the model with its weights."""
     found = checkpoints.latest()
     if found is None or found.state.get("identity") != plan.identity:
-        return _Standing()
+        return None
     if len(found.state["history"]) > plan.epochs:  # the best of them may have come later
-        return _Standing()
+        return None
     _assign(plan.model.weights, _part(found, "model"))
     _assign(plan.model.optimizer.variables, _part(found, "optimizer"))
     state = found.state

@@ -159,6 +159,27 @@ def test_stopped_after_its_best_epoch_it_still_knows_it(tmp_path: Path) -> None:
     assert equal(model.get_weights(), best.get_weights())
 
 
+def test_the_beginning_stays_where_it_counts_and_no_epoch_was_better(tmp_path: Path) -> None:
+    model = line()
+    began = model.get_weights()
+    changes = {"epochs": 9, "patience": 2, "beginning_counts": True}
+    validate = ranked(5.0, 4.0, 5.0)
+    history = fit(plan(model, validate=validate, **changes), Checkpoints(tmp_path), Listener())
+    assert len(history) == 2
+    assert equal(model.get_weights(), began)
+
+    again = line()  # from the checkpoint, without another look at the beginning
+    assert fit(plan(again, validate=ranked(), **changes), Checkpoints(tmp_path), Listener())
+    assert equal(again.get_weights(), began)
+
+
+def test_without_validation_the_beginning_counts_nothing(tmp_path: Path) -> None:
+    expected, model = line(), line()
+    fit(plan(expected), Checkpoints(tmp_path / "as ever"), Listener())
+    fit(plan(model, beginning_counts=True), Checkpoints(tmp_path), Listener())
+    assert equal(model.get_weights(), expected.get_weights())
+
+
 def test_a_training_that_ran_away_is_no_result(tmp_path: Path) -> None:
     def nowhere(steps: range) -> Iterator[tuple[Any, Any]]:
         for x, y in batches(steps):
