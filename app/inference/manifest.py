@@ -61,7 +61,7 @@ class AlignmentSection(_Strict):
     points: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field(min_length=5, max_length=5)
     method: Literal["similarity", "central_crop"] = "similarity"
     """`similarity` embeds the aligned face, `central_crop` the middle of the photo, wherever the
-    face is (see `app.inference.align.central_crop`); quality is of the aligned face with either."""
+    face is (see `app.inference.align.central_crop`); quality is of an aligned face with either."""
 
     def template(self) -> AlignmentTemplate:
         """As alignment takes it."""
@@ -125,6 +125,10 @@ class Manifest(_Strict):
     embedding: EmbeddingSection
     score: ScoreSection
     quality: dict[ReasonCode, GateSection]
+    quality_alignment: AlignmentSection | None = None
+    """Template of the aligned face that quality is measured on, for which the limits in `quality`
+    hold; None for `alignment`. A bundle that embeds another crop than the one it took its gates
+    from has that one here: a smaller crop shows less of a blur."""
     licence: str
     training: dict[str, Any]
     versions: dict[str, str]
@@ -144,6 +148,10 @@ class Manifest(_Strict):
                 f"{self.embedding.dimension} numbers"
             )
         return self
+
+    def measured_alignment(self) -> AlignmentSection:
+        """Of the aligned face that quality is measured on."""
+        return self.quality_alignment or self.alignment
 
     def gates(self) -> dict[ReasonCode, Gate]:
         """As `domain.quality.assess` takes them."""

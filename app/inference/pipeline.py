@@ -80,6 +80,8 @@ class Pipeline:
         self._timer = timer
         self._decider = bundle.manifest.decider(bundle.calibration)
         self._template = bundle.manifest.alignment.template()
+        self._measured = bundle.manifest.measured_alignment().template()
+        self._embeds_measured = bundle.manifest.quality_alignment is None
         self._embeds_middle = bundle.manifest.alignment.method == "central_crop"
         self._gates = bundle.manifest.gates()
         self._engines: LifoQueue[_Engine] = LifoQueue()
@@ -131,7 +133,7 @@ class Pipeline:
         while remaining:
             face = choose_face(remaining, FacePolicy.PROMINENT, width, height)
             remaining.remove(face)
-            chip = align(photo.pixels, face.landmarks.as_array(), self._template)
+            chip = align(photo.pixels, face.landmarks.as_array(), self._measured)
             ordered.append((_scaled(face, photo.scale), self._assess(photo, chip, face, found)))
         return DetectedFaces(tuple(ordered), photo.width, photo.height)
 
@@ -196,10 +198,12 @@ class Pipeline:
         face = choose_face(found, policy, width, height)
         if witness:
             witness(photo, face)
-        chip = align(photo.pixels, face.landmarks.as_array(), self._template)
+        chip = align(photo.pixels, face.landmarks.as_array(), self._measured)
         quality = self._assess(photo, chip, face, found)
         if self._embeds_middle:
             chip = central_crop(photo.pixels, self._template.size)
+        elif not self._embeds_measured:
+            chip = align(photo.pixels, face.landmarks.as_array(), self._template)
         clock.lap("align")
         embedding = engine.embed(chip)
         clock.lap("embed")
@@ -208,7 +212,7 @@ class Pipeline:
         )
 
     def _assess(self, photo: Photo, chip: Pixels, face: Face, found: Sequence[Face]) -> Quality:
-        measures = measure(photo.pixels, chip, face, self._template)
+        measures = measure(photo.pixels, chip, face, self._measured)
         others = [other.box.area for other in found if other is not face]
         measures["other_face"] = max(others, default=0.0) / max(face.box.area, 1.0)
         return assess(measures, self._gates)

@@ -305,3 +305,27 @@ def test_a_bundle_may_embed_the_middle_of_the_photo(bundle: Bundle, pipeline: Pi
     expected = embedder(central_crop(HOPPER, alignment.size))
     assert found.embedding.tolist() == expected.tolist()
     assert cosine(found, aligned) < 0.9
+
+
+def test_quality_is_measured_on_the_face_that_its_limits_are_for(
+    bundle: Bundle, pipeline: Pipeline
+) -> None:
+    """Whatever crop of the face is embedded."""
+    alignment = bundle.manifest.alignment
+    middle = alignment.size / 2
+    points = tuple(
+        (middle + (x - middle) / 2, middle + (y - middle) / 2) for x, y in alignment.points
+    )
+    smaller = alignment.model_copy(update={"points": points})
+    manifests = [
+        bundle.manifest.model_copy(update={"alignment": smaller, "quality_alignment": measured})
+        for measured in (alignment, None)
+    ]
+    found, lenient = (
+        analyze(Pipeline(replace(bundle, manifest=each), engines=1, limits=DecodeLimits()), HOPPER)
+        for each in manifests
+    )
+    aligned = analyze(pipeline, HOPPER)
+    assert found.quality == aligned.quality
+    assert lenient.quality != aligned.quality
+    assert found.embedding.tolist() == lenient.embedding.tolist() != aligned.embedding.tolist()

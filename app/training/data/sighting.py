@@ -76,8 +76,9 @@ class Sighting:
 
 
 def sighting_recipe(bundle: Bundle, limits: DecodeLimits) -> str:
-    """All that a sighting depends on: detector, alignment (of which quality is), and limits."""
-    alignment = bundle.manifest.alignment.model_dump(mode="json", include={"size", "points"})
+    """All that a sighting depends on: detector, alignment that quality is of, and limits."""
+    measured = bundle.manifest.measured_alignment()
+    alignment = measured.model_dump(mode="json", include={"size", "points"})
     parts = {
         "layout": _LAYOUT,
         "detector": detector_parts(bundle),

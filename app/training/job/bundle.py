@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from app.domain.entities import FacePolicy
 from app.domain.scoring import ScoreName
 from app.domain.training import Preset, TrainingOptions
@@ -68,6 +70,7 @@ def draft_bundle(
         "embedding": _embedding(base, trained, PRECISIONS[options.preset]).model_dump(),
         "score": _score(base, trained, options).model_dump(mode="json"),
         "quality": {code.value: gate.model_dump() for code, gate in manifest.quality.items()},
+        "quality_alignment": _quality_alignment(base, trained),
         "licence": licence(base, options.preset),
         "versions": versions(),
     }
@@ -145,6 +148,16 @@ def _alignment(trained: Trained) -> AlignmentSection:
         points=tuple((float(x), float(y)) for x, y in trained.template.points),
         method="central_crop" if trained.central else "similarity",
     )
+
+
+def _quality_alignment(base: Bundle, trained: Trained) -> dict[str, Any] | None:
+    """The base's, whose limits are kept, unless the network takes the same faces."""
+    measured = base.manifest.measured_alignment()
+    template = measured.template()
+    same_size = template.size == trained.template.size
+    if same_size and np.array_equal(template.points, trained.template.points):
+        return None
+    return AlignmentSection(size=measured.size, points=measured.points).model_dump()
 
 
 def _embedding(base: Bundle, trained: Trained, precision: Precision) -> EmbeddingSection:

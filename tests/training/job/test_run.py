@@ -166,6 +166,9 @@ def test_a_job_makes_a_bundle_that_serves_and_tells_of_it(world: World, preset: 
     folder = world.places.model_dir / "mine"
     manifest = load_bundle(folder).manifest
     assert manifest.preset == preset.value
+    known = serves(world, BASE).analyze(GALLERY[0].data, FacePolicy.PROMINENT)
+    assert face.quality == known.quality  # measured where the limits of the base's gates hold
+    assert (manifest.quality_alignment is None) == (preset is Preset.FINETUNE)
     split = json.loads((folder / "split.json").read_bytes())
     sides: dict[int, set[str]] = {}
     for each in split["photos"]:
