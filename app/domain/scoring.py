@@ -49,7 +49,9 @@ class L1Head:
 
     def pairwise(self, first: Floats, second: Floats) -> Floats:
         """Logit of each row of one set with the same row of the other: (n, d) gives (n,)."""
-        return np.asarray(self.bias - np.abs(first - second) @ self.weights, np.float32)
+        apart = first - second
+        np.abs(apart, out=apart)
+        return np.asarray(self.bias - apart @ self.weights, np.float32)
 
     def probabilities(self, probe: Floats, references: Floats) -> Floats:
         """The head's sigmoid of each reference: (d,) against (n, d) gives (n,) in 0..1."""

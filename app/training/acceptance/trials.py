@@ -23,6 +23,9 @@ Range = tuple[int, int | None]
 MAX_TRIALS: Final = 2_000_000
 """Beyond this, each gallery is tried by a random part of the impostor photos."""
 
+_PROBES: Final = 32
+"""That are scored at once: with 4,096 numbers each, what lies between is still in the cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialPlan:
@@ -89,7 +92,11 @@ class TrialPlan:
             return scores
         references, columns = np.unique(np.concatenate(self.galleries), return_inverse=True)
         probes, lines = np.unique(self.probes, return_inverse=True)
-        matrix = score(embeddings[probes], embeddings[references])
+        known = embeddings[references]
+        matrix = np.empty((len(probes), len(references)), np.float32)
+        for start in range(0, len(probes), _PROBES):
+            block = slice(start, start + _PROBES)
+            matrix[block] = score(embeddings[probes[block]], known)
         done, used = 0, 0
         for gallery, count in zip(self.galleries, self.counts, strict=True):
             part, own = slice(done, done + count), columns[used : used + len(gallery)]

@@ -44,30 +44,32 @@ def embed_unseen(
         TrainingDataError: If a photo is needed and gone, or was changed.
         StorageError: If the cache of crops can't be written.
     """
-    rows = sample.rows[sample.rows >= 0]
-    found = []
+    usable = np.flatnonzero(sample.rows >= 0)
+    embeddings = np.zeros((len(sample), bundle.manifest.embedding.dimension), np.float32)
     embed = _Embedders(bundle, dataset, threads)
     executor = ThreadPoolExecutor(threads, thread_name_prefix="unseen")
     try:
-        for embedding in executor.map(embed, rows.tolist()):
-            found.append(embedding)
-            monitor.progress(len(found), len(rows), what="unseen photos")
+        found = executor.map(embed, sample.rows[usable].tolist())
+        for done, (place, embedding) in enumerate(zip(usable, found, strict=True), start=1):
+            embeddings[place] = embedding
+            monitor.progress(done, len(usable), what="unseen photos")
     finally:
         executor.shutdown(cancel_futures=True)
-    return _collected(sample, examined, np.stack(found))
+    return _collected(sample, examined, embeddings)
 
 
 def known_embeddings(
     sample: Sample, dataset: Dataset, examined: Sequence[Examined]
 ) -> EmbeddingSet:
     """What the base made of the photos when they were examined; nothing of the unusable ones."""
-    return _collected(sample, examined, dataset.embeddings[sample.rows[sample.rows >= 0]])
-
-
-def _collected(sample: Sample, examined: Sequence[Examined], found: Floats) -> EmbeddingSet:
+    embeddings = np.zeros((len(sample), dataset.embeddings.shape[1]), np.float32)
     usable = sample.rows >= 0
-    embeddings = np.zeros((len(sample), found.shape[1]), np.float32)
-    embeddings[usable] = found
+    embeddings[usable] = dataset.embeddings[sample.rows[usable]]
+    return _collected(sample, examined, embeddings)
+
+
+def _collected(sample: Sample, examined: Sequence[Examined], embeddings: Floats) -> EmbeddingSet:
+    usable = sample.rows >= 0
     reasons = {each.photo.path: each.reasons for each in examined}
     return EmbeddingSet(
         images=sample.images,
