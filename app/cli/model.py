@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.model_changes import activate, prune
@@ -69,7 +70,10 @@ def list_models(as_json: AsJson = False) -> None:
         print_json(BundlesOut(models=bundles))
     else:
         columns = ("version", "active", "preset", "created", "fingerprint", "references", "MB")
-        print_table((*columns, "problem"), [_row(each) for each in bundles])
+        print_table(columns, [_row(each) for each in bundles])
+        for each in bundles:
+            if each.problem:
+                print_line(f"{escape(each.version)}: {escape(each.problem)}")
 
 
 def _bundle(found: ListedModel) -> BundleOut:
@@ -93,10 +97,9 @@ def _row(bundle: BundleOut) -> tuple[str, ...]:
         "yes" if bundle.active else "",
         bundle.preset or "",
         (bundle.created or "")[:10],
-        (bundle.fingerprint or "")[:12],
+        (bundle.fingerprint or "")[:8],
         str(bundle.references),
         f"{bundle.bytes / 1e6:.1f}",
-        bundle.problem or "",
     )
 
 

@@ -132,6 +132,10 @@ def test_a_damaged_bundle_is_listed_with_its_problem(
     found = listed(capsys)
     assert "not a valid manifest" in found["other"]["problem"]
     assert found[SHIPPED]["problem"] is None
+    assert run(["model", "list"]) == 0
+    table, problem = capsys.readouterr().out.split("other: ")
+    assert SHIPPED in table
+    assert "not a valid manifest" in problem
 
 
 @pytest.mark.usefixtures("_enrolled")
