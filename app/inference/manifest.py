@@ -147,6 +147,8 @@ class Manifest(_Strict):
                 f"the head has {len(self.score.head.weights)} weights for embeddings of "
                 f"{self.embedding.dimension} numbers"
             )
+        if self.quality_alignment and self.quality_alignment.method != "similarity":
+            raise ValueError("quality can only be measured on an aligned face")
         return self
 
     def measured_alignment(self) -> AlignmentSection:

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.errors import BundleError, ModelNotFoundError
 from app.inference.bundle import active_version, list_versions, load_active, load_bundle
-from app.inference.manifest import CalibrationDocument, checksum_of, fingerprint_of
+from app.inference.manifest import CalibrationDocument, Manifest, checksum_of, fingerprint_of
 from tests.conftest import MODEL_DIR
 
 VERSION = active_version(MODEL_DIR)
@@ -157,6 +157,16 @@ def test_a_calibration_about_nobody_in_particular_is_refused(change: dict[str, o
     document: dict[str, object] = {"data": {}, "buckets": {}} | change
     with pytest.raises(ValueError, match="subject"):
         CalibrationDocument.model_validate(document)
+
+
+def test_what_quality_is_measured_on_changes_no_fingerprint() -> None:
+    manifest = load_active(MODEL_DIR).manifest
+    measured = manifest.alignment.model_copy(update={"size": 90})
+    other = manifest.model_copy(update={"quality_alignment": measured}).model_dump(mode="json")
+    assert fingerprint_of(other) == manifest.fingerprint
+    other["quality_alignment"]["method"] = "central_crop"
+    with pytest.raises(ValueError, match="aligned face"):
+        Manifest.model_validate(other)
 
 
 def test_the_central_crop_has_a_fingerprint_of_its_own() -> None:

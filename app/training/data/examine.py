@@ -75,8 +75,9 @@ def examine(
 ) -> list[Examined]:
     """Examine photos, in threads; what the cache holds is not looked at again.
 
-    A face that was found with the same detector and template is only embedded anew if the bundle
-    is another. The aligned face, with the margin of `finetune`, is left in the cache.
+    A face that was found with the same detector, and whose quality was measured on the same
+    template, is only embedded anew if the bundle is another. The aligned face, with the margin of
+    `finetune`, is left in the cache.
 
     Args:
         photos: The files.

@@ -70,10 +70,12 @@ def draft_bundle(
         "embedding": _embedding(base, trained, PRECISIONS[options.preset]).model_dump(),
         "score": _score(base, trained, options).model_dump(mode="json"),
         "quality": {code.value: gate.model_dump() for code, gate in manifest.quality.items()},
-        "quality_alignment": _quality_alignment(base, trained),
         "licence": licence(base, options.preset),
         "versions": versions(),
     }
+    if measured := _quality_alignment(base, trained):
+        # Only where it is needed: an earlier version of the service knows no such entry.
+        sections["quality_alignment"] = measured.model_dump()
     return Draft(writer, sections)
 
 
@@ -150,14 +152,14 @@ def _alignment(trained: Trained) -> AlignmentSection:
     )
 
 
-def _quality_alignment(base: Bundle, trained: Trained) -> dict[str, Any] | None:
-    """The base's, whose limits are kept, unless the network takes the same faces."""
+def _quality_alignment(base: Bundle, trained: Trained) -> AlignmentSection | None:
+    """The base's, whose limits are kept; None if the network takes the same faces."""
     measured = base.manifest.measured_alignment()
     template = measured.template()
     same_size = template.size == trained.template.size
     if same_size and np.array_equal(template.points, trained.template.points):
         return None
-    return AlignmentSection(size=measured.size, points=measured.points).model_dump()
+    return AlignmentSection(size=measured.size, points=measured.points)
 
 
 def _embedding(base: Bundle, trained: Trained, precision: Precision) -> EmbeddingSection:

@@ -1,4 +1,4 @@
-"""Batches of faces: decoded once, kept, prepared while the network trains on the one before.
+"""Batches of faces, or of what layers made of them: prepared while the network trains.
 
 What a batch holds is a function of its number alone, so both ways here give the same batches, and
 a training that goes on after a kill sees what it would have seen.
@@ -73,10 +73,11 @@ def tf_batches(make: Make, steps: range, *, threads: int) -> Iterator[tuple[Any,
         return
     kinds = [(array.dtype, array.shape[1:]) for array in make(steps.start)]
     failures: list[Exception] = []
+    making = [make]  # TensorFlow keeps the function below, with all that it holds, to the end
 
     def guarded(step: Any) -> Arrays:
         try:
-            return make(int(step))
+            return making[0](int(step))
         except Exception as error:
             failures.append(error)
             raise
@@ -98,3 +99,6 @@ def tf_batches(make: Make, steps: range, *, threads: int) -> Iterator[tuple[Any,
         if failures:
             raise failures[0] from None
         raise
+    finally:
+        making.clear()
+        failures.clear()

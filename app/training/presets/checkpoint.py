@@ -72,6 +72,11 @@ class Checkpoints:
         for old in self._files()[KEPT:]:
             old.unlink()
 
+    def clear(self) -> None:
+        """Remove all: those of another training would outlive the ones that are saved from now."""
+        for old in self._files():
+            old.unlink()
+
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that can be read, or None; damaged ones are passed over."""
         return next((found for path in self._files() if (found := _read(path))), None)

@@ -1,4 +1,4 @@
-"""The loop of the presets that train a whole network: epochs, validation, checkpoints.
+"""The loop of all presets: epochs, validation, checkpoints.
 
 Killed and called again with the same plan, it goes on from the last checkpoint with the batches,
 weights and moments that it would have had.
@@ -45,7 +45,8 @@ class Plan:
         batches: Gives (x, y) for consecutive steps, counted over all epochs.
         steps: Of an epoch.
         epochs: At most.
-        validate: After each epoch; None where the validation side has no pairs.
+        validate: After each epoch, and before the first if the beginning counts; None where the
+            validation side has no pairs.
         patience: Epochs without a better one after which training ends; None for no such end.
         identity: Of this training; a checkpoint of another one is not gone on from.
         beginning_counts: Whether the weights before the first step are the best until an epoch
@@ -88,7 +89,7 @@ class _Standing:
 
 
 def fit(plan: Plan, checkpoints: Checkpoints, monitor: Monitor) -> tuple[EpochRecord, ...]:
-    """Train `plan.model`, which ends with the weights of its best epoch.
+    """Train `plan.model`, which ends with the weights of its best epoch, or those it began with.
 
     Without a validation side the last epoch is the best.
 
@@ -105,7 +106,10 @@ def fit(plan: Plan, checkpoints: Checkpoints, monitor: Monitor) -> tuple[EpochRe
         JobStoppedError: If the monitor asks for it.
     """
     plan.model.optimizer.build(plan.model.trainable_variables)
-    standing = _resumed(plan, checkpoints) or _begun(plan)
+    standing = _resumed(plan, checkpoints)
+    if standing is None:
+        checkpoints.clear()
+        standing = _begun(plan)
     while len(standing.history) < plan.epochs and not _has_ended(plan, standing):
         _train_epoch(plan, standing, checkpoints, monitor)
         _finish_epoch(plan, standing)

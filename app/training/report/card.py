@@ -106,7 +106,7 @@ def _line(cells: Sequence[object]) -> str:
 _TEXT: Final = """# Model card: {version}
 
 **What it is.** {purpose}: `{architecture}` on faces of {size} x {size} pixels, with a Siamese head.
-Detection, alignment and quality gates are those of {base}.
+Detection, quality gates and the face that these look at are those of {base}.
 
 **For whom.** {whom}
 

@@ -76,7 +76,9 @@ def test_a_limit_draws_impostors_but_keeps_genuine_trials() -> None:
     assert (~plan.genuine(MADE)).sum() == 40
 
 
-def test_scores_are_those_of_the_service() -> None:
+@pytest.mark.parametrize("at_once", [5, 64])
+def test_scores_are_those_of_the_service(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("app.training.acceptance.trials._PROBES", at_once)
     photos = embedded(MADE, 0.5, seed=1)
     plan = drawn_plan(MADE, ALL, OWNER, (2, 5), draws=4, seed=1)
     votes = plan.votes(MADE, photos, DECIDER, VoteRule(0.6, 0.5))

@@ -247,3 +247,26 @@ def test_nothing_of_it_needs_tensorflow() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {name.split(".")[0] for name in loaded} & {"tensorflow", "keras", "torch", "jax"}
+
+
+def test_another_crop_of_the_same_face_is_embedded_and_nothing_else(
+    photos: list[TrainingPhoto], bundle: Bundle, crops: CropCache, calls: Calls
+) -> None:
+    """What is known of a face holds for every bundle that measures quality alike."""
+    known = run(photos, bundle, crops)
+    calls.clear()
+    own = bundle.manifest.alignment
+    points = tuple((x + 3.0, y) for x, y in own.points)
+    update = {
+        "alignment": own.model_copy(update={"points": points}),
+        "quality_alignment": own,
+        "fingerprint": "f" * 64,
+    }
+    other = replace(bundle, manifest=bundle.manifest.model_copy(update=update))
+    found = run(photos, other, crops)
+    assert calls == {"embed": len(photos)}
+    pipeline = Pipeline(other, engines=1, limits=DecodeLimits())
+    for before, examined in zip(known, found, strict=True):
+        served = pipeline.analyze(examined.photo.path.read_bytes(), FacePolicy.PROMINENT)
+        assert examined.measures == before.measures == served.quality.measures
+        assert examined.embedding == pytest.approx(served.embedding, abs=1e-5)

@@ -1,5 +1,7 @@
 """A network that training hands over becomes a bundle that serves it as it is."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,12 @@ from app.domain.scoring import L1Head, ScoreName
 from app.domain.training import Preset, TrainingOptions
 from app.inference.bundle import CALIBRATION, Bundle, load_bundle
 from app.inference.decode import DecodeLimits
-from app.inference.manifest import CalibrationDocument
+from app.inference.manifest import AlignmentSection, CalibrationDocument
 from app.inference.pipeline import Pipeline
 from app.training.bundle_writer import BundleWriter
 from app.training.job.bundle import draft_bundle, provenance, write_golden
 from app.training.keras_file import load_keras
+from app.training.presets.placement import whole_face
 from app.training.presets.trained import EpochRecord, Trained
 from tests import pictures
 
@@ -90,6 +93,26 @@ def test_it_takes_over_detector_and_gates(made: Path, bundle: Bundle) -> None:
     manifest = load_bundle(made).manifest
     assert manifest.detector == bundle.manifest.detector
     assert manifest.quality == bundle.manifest.quality
+    # It aligns as the base does, and a service that does not know the entry can load it.
+    assert "quality_alignment" not in json.loads((made / "manifest.json").read_bytes())
     for name in ("proposal", "refinement", "output"):
         file = getattr(manifest.detector, name)
         assert manifest.files[file].sha256 == bundle.manifest.files[file].sha256
+
+
+def test_what_sees_another_crop_measures_quality_where_the_base_does(
+    bundle: Bundle, trained: Trained, tmp_path: Path
+) -> None:
+    own = bundle.manifest.alignment
+    smaller = replace(trained, template=whole_face(trained.template, 100))
+    options = TrainingOptions(preset=Preset.SEED)
+    sections = draft_bundle(BundleWriter(tmp_path, "one"), bundle, smaller, options).sections
+    assert sections["quality_alignment"] == own.model_dump()
+    assert sections["alignment"]["size"] == 100
+
+    # Trained again from that one, which keeps the gates of the first.
+    section = AlignmentSection.model_validate(sections["alignment"])
+    update = {"alignment": section, "quality_alignment": own}
+    base = replace(bundle, manifest=bundle.manifest.model_copy(update=update))
+    again = draft_bundle(BundleWriter(tmp_path, "two"), base, smaller, options).sections
+    assert again["quality_alignment"] == own.model_dump()

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from threading import Barrier, Thread
 
 import numpy as np
@@ -41,6 +43,23 @@ def test_an_error_comes_out_as_it_went_in() -> None:
 
     with pytest.raises(TrainingDataError, match="A photo is gone"):
         list(tf_batches(failing, range(5), threads=2))
+
+
+def test_nothing_is_kept_of_who_made_the_batches() -> None:
+    """Features and faces take hundreds of megabytes, and a job goes on for long after training."""
+
+    class Photos:
+        def make(self, step: int) -> Arrays:
+            return make(step)
+
+    photos = Photos()
+    gone = weakref.ref(photos)
+    assert len(list(tf_batches(photos.make, range(3), threads=2))) == 3
+    stopped = tf_batches(photos.make, range(3), threads=2)
+    next(stopped)
+    del photos, stopped
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_face_is_decoded_once_while_there_is_room() -> None:

@@ -320,7 +320,7 @@ def test_both_kinds_of_pairs_weigh_the_same() -> None:
 def test_half_of_the_way_lies_in_the_middle(base: Bundle, tmp_path: Path) -> None:
     ends = []
     for share in (0.0, 0.5, 1.0):
-        trained, _ = run(base, tmp_path, share=share)  # the second and third are not trained anew
+        trained, _ = run(base, tmp_path, share=share)
         ends.append((trained.model.get_layer("second_end").get_weights(), trained.head))
     for none, half, whole in zip(*(weights for weights, _head in ends), strict=True):
         assert half == pytest.approx((none + whole) / 2, abs=2e-3)  # stored in half precision

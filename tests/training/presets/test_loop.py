@@ -136,6 +136,16 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path: Path) ->
     assert len(listener.losses) == 3 * STEPS
 
 
+def test_checkpoints_of_another_training_do_not_outlive_new_ones(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    fit(plan(line(), identity="another"), checkpoints, Listener())
+    with pytest.raises(JobStoppedError):
+        fit(plan(line()), checkpoints, Listener(STEPS + 1))
+    listener = Listener()
+    fit(plan(line()), checkpoints, listener)
+    assert len(listener.losses) == 2 * STEPS
+
+
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(tmp_path: Path) -> None:
     best = line()
     fit(plan(best, epochs=2), Checkpoints(tmp_path / "two"), Listener())

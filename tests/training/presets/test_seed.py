@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,26 @@ def test_more_epochs_go_on_and_fewer_begin_anew(tmp_path: Path, bundle: Bundle) 
     cut = train(tmp_path / "parts", bundle, options=one, listener=fewer)
     assert len(cut.history) == 1
     assert len(fewer.losses) == len(first_epoch.losses)
+
+
+def test_the_training_is_gone_before_the_served_network_is_built(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together with moments and gradients it would take more memory than a job has."""
+    models: list[weakref.ref[Any]] = []
+    compiled = seed._compiled
+    left: list[bool] = []
+
+    def watched(network: Any, config: SeedConfig) -> Any:
+        model = compiled(network, config)
+        models.append(weakref.ref(model))
+        return model
+
+    def build(pooling: Pooling = Pooling.PUBLISHED) -> Any:
+        left.extend(model() is not None for model in models)
+        return small(pooling)
+
+    monkeypatch.setattr(seed, "_compiled", watched)
+    monkeypatch.setattr(seed, "seed_network", build)
+    train(tmp_path, bundle)
+    assert left == [False]
