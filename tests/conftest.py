@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from app.inference.bundle import Bundle, load_active
@@ -7,6 +8,10 @@ from app.inference.decode import DecodeLimits
 from app.inference.pipeline import Pipeline
 
 MODEL_DIR = Path(__file__).parents[1] / "model"
+
+# A busy machine may take long over any example.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

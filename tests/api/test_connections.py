@@ -25,8 +25,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def test_a_silent_connection_is_closed(server: ServerProcess) -> None:
+    started = monotonic()
     with server.socket() as client:
-        started = monotonic()
         assert read_all(client) == b""
         assert monotonic() - started > READ_TIMEOUT / 2
 
@@ -88,8 +88,11 @@ def test_a_body_that_pauses_is_refused(server: ServerProcess) -> None:
     assert "FACETWIN_READ_TIMEOUT" in answer.json()["detail"]
 
 
-def test_a_body_that_trickles_is_refused_in_the_end(server: ServerProcess) -> None:
-    with server.socket() as client:
+def test_a_body_that_trickles_is_refused_in_the_end(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, read_timeout=30, request_timeout=1) as server,
+        server.socket() as client,
+    ):
         client.sendall(_head("/verify", 1000, form(b"")[1]) + b"--b\r\n")
         client.settimeout(0.1)
         received = b""
@@ -109,8 +112,7 @@ def test_a_body_that_trickles_is_refused_in_the_end(server: ServerProcess) -> No
 
 def test_work_that_takes_too_long_is_answered(server: ServerProcess) -> None:
     server.gate.unlink(missing_ok=True)
-    server.post("/enroll", photo("alice"), "files")
-    answer = server.post("/verify", photo("slow"))
+    answer = server.post("/enroll", photo("slow"), "files")
     server.gate.touch()
 
     assert answer.status == 503
@@ -151,9 +153,11 @@ def test_what_is_not_http_gets_a_problem(server: ServerProcess, request_bytes: b
 
 
 def test_connections_over_the_limit_are_told_so(server: ServerProcess) -> None:
-    clients = [server.socket() for _ in range(8)]
+    clients: list[socket] = []
     try:
-        for client in clients:
+        for _ in range(8):
+            client = server.socket()
+            clients.append(client)
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200")
         with server.socket() as one_more:

@@ -24,6 +24,12 @@ from tests.dummy_bundles import FINGERPRINTS, DummyBundles
 from tests.dummy_pipeline import DummyPipeline, photo
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer over a change than a caller is made to wait."""
+    monkeypatch.setattr(routes, "PATIENCE_SECONDS", 60.0)
+
+
 @pytest.fixture
 def bundles(settings: Settings) -> DummyBundles:
     return DummyBundles(settings.application_data_dir / "model")

@@ -14,8 +14,8 @@ from app.domain.training import JobState
 from tests.api.process import ask, running
 from tests.worker.world import TrainingWorld, is_gone, wait_until
 
-REQUEST_TIMEOUT = 1
-CUT_AFTER = 4.0
+REQUEST_TIMEOUT = 5
+CUT_AFTER = 9.0
 """Seconds after which the application, and then the server, has cut any other answer."""
 
 

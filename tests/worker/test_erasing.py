@@ -7,7 +7,7 @@ from app.domain.training import JobState
 from app.runtime import training_traces
 from app.services.training_traces import TrainingRemoved, TrainingTraces
 from tests.worker.runner import CHECKPOINT
-from tests.worker.world import TrainingWorld
+from tests.worker.world import PATIENCE, TrainingWorld
 
 
 def erase(world: TrainingWorld, traces: TrainingTraces) -> TrainingRemoved | None:
@@ -36,7 +36,7 @@ def test_a_job_is_stopped_before_its_person_is_erased(world: TrainingWorld) -> N
     assert removed is not None
     assert removed.files > 1
     # The process that ran the job is still there to tell of it, and writes nothing anew.
-    assert worker.wait(60) == 0
+    assert worker.wait(PATIENCE) == 0
     assert not world.folder(job_id).exists()
     assert not photos.exists()
     with pytest.raises(JobNotFoundError):
