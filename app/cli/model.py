@@ -69,11 +69,11 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         print_json(BundlesOut(models=bundles))
     else:
-        columns = ("version", "active", "preset", "created", "fingerprint", "references", "MB")
+        columns = ("version", "active", "preset", "created", "refs", "MB")
         print_table(columns, [_row(each) for each in bundles])
         for each in bundles:
             if each.problem:
-                print_line(f"{escape(each.version)}: {escape(each.problem)}")
+                print_line(f"{escape(each.version)}: {escape(each.problem.splitlines()[0])}")
 
 
 def _bundle(found: ListedModel) -> BundleOut:
@@ -97,7 +97,6 @@ def _row(bundle: BundleOut) -> tuple[str, ...]:
         "yes" if bundle.active else "",
         bundle.preset or "",
         (bundle.created or "")[:10],
-        (bundle.fingerprint or "")[:8],
         str(bundle.references),
         f"{bundle.bytes / 1e6:.1f}",
     )

@@ -136,6 +136,17 @@ def test_a_damaged_bundle_is_listed_with_its_problem(
     table, problem = capsys.readouterr().out.split("other: ")
     assert SHIPPED in table
     assert "not a valid manifest" in problem
+    assert problem.count("\n") == 1
+
+
+def test_the_list_of_what_jobs_made_fits_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], models: Path
+) -> None:
+    add_version(models, "finetune-20261125-103200", shift=1.0, preset="finetune")
+    assert run(["model", "list"]) == 0
+    table = capsys.readouterr().out
+    assert "finetune-20261125-103200" in table
+    assert max(map(len, table.splitlines())) <= 80
 
 
 @pytest.mark.usefixtures("_enrolled")
