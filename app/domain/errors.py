@@ -1,7 +1,7 @@
 """Errors with a stable `code`; the API turns them into problem+json in one place."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 
 class FacetwinError(Exception):
@@ -138,6 +138,17 @@ class TrainingDataError(FacetwinError):
     """The photos would give a meaningless result; `extra["problems"]` lists why."""
 
     code = "training_data_invalid"
+
+    @classmethod
+    def of(cls, problems: Sequence[Mapping[str, Any]], heading: str = "") -> Self:
+        """An error whose message is the heading and what each problem says.
+
+        Args:
+            problems: Code and message of each, and whatever else there is to tell of it.
+            heading: What stands above a list of them.
+        """
+        message = " ".join([heading, *(each["message"] for each in problems)]).strip()
+        return cls(message, problems=problems, heading=heading)
 
 
 class TrainingLimitError(FacetwinError):

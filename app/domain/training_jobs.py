@@ -52,21 +52,18 @@ class JobFailure:
 
     Attributes:
         code: A problem code of the API, or `interrupted`.
-        message: A sentence for a person, which says all that is wrong.
+        heading: A sentence for a person; with problems, what stands above their list, if anything.
         problems: With `training_data_invalid`: code and message of each.
     """
 
     code: str
-    message: str
+    heading: str
     problems: tuple[Mapping[str, str], ...] = ()
 
     @property
-    def heading(self) -> str:
-        """The message over a list of the problems: without what these say themselves."""
-        words = self.message
-        for problem in self.problems:
-            words = words.replace(problem["message"], "")
-        return " ".join(words.split())
+    def message(self) -> str:
+        """All that is wrong, in one line."""
+        return " ".join([self.heading, *(each["message"] for each in self.problems)]).strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from app.domain.training import JobState
+from app.domain.training_jobs import JobFailure
+from app.storage.job_json import failure_to_json
 from app.storage.tables import TrainingErasure, TrainingJob, TrainingLogLine
 
 _ALIVE: Final = (JobState.QUEUED, JobState.RUNNING)
@@ -124,7 +126,7 @@ def silence_jobs(connection: Connection, job_ids: Iterable[str]) -> None:
         query = select(TrainingJob.error).where(TrainingJob.job_id == job_id)
         error = connection.scalars(query).first()
         if error is not None:
-            error = {"code": error["code"], "message": _SILENCED, "problems": []}
+            error = failure_to_json(JobFailure(error["code"], _SILENCED))
             connection.execute(
                 update(TrainingJob).where(TrainingJob.job_id == job_id).values(error=error)
             )

@@ -46,18 +46,23 @@ def progress_from_json(value: Mapping[str, Any] | None) -> JobProgress | None:
 
 
 def failure_to_json(failure: JobFailure | None) -> dict[str, Any] | None:
-    """A failure as a JSON object with the names of its fields."""
+    """A failure as a JSON object; `message` is what earlier versions of the service read."""
     if failure is None:
         return None
-    problems = [dict(problem) for problem in failure.problems]
-    return {"code": failure.code, "message": failure.message, "problems": problems}
+    return {
+        "code": failure.code,
+        "heading": failure.heading,
+        "message": failure.message,
+        "problems": [dict(problem) for problem in failure.problems],
+    }
 
 
 def failure_from_json(value: Mapping[str, Any] | None) -> JobFailure | None:
     """The inverse of `failure_to_json`."""
     if value is None:
         return None
-    return JobFailure(value["code"], value["message"], tuple(value["problems"]))
+    heading = value["heading"] if "heading" in value else value["message"]
+    return JobFailure(value["code"], heading, tuple(value["problems"]))
 
 
 def outcome_to_json(outcome: JobOutcome | None) -> dict[str, Any] | None:

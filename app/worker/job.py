@@ -6,16 +6,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from threading import get_native_id
-from typing import Any, Final, Protocol
-
-from pydantic import BaseModel
+from typing import Final, Protocol
 
 from app.domain.errors import FacetwinError, StorageError, TrainingDataError, TrainingLimitError
 from app.domain.training import (
@@ -152,8 +149,11 @@ def failure_of(error: BaseException) -> JobFailure:
 
 def _told(error: BaseException) -> JobFailure:
     if isinstance(error, TrainingDataError):
-        problems = tuple(_problem(each) for each in error.extra.get("problems", ()))
-        return JobFailure(error.code, error.message, problems)
+        problems = tuple(
+            {"code": str(each["code"]), "message": str(each["message"])}
+            for each in error.extra.get("problems", ())
+        )
+        return JobFailure(error.code, error.extra.get("heading", error.message), problems)
     if isinstance(error, FacetwinError):
         return JobFailure(error.code, error.message)
     if isinstance(error, OSError):
@@ -217,20 +217,6 @@ def _disk_message(error: OSError) -> str:
     if error.errno in _FULL:
         return "The disk is full. Free some space and resume the job."
     return f"A file can't be read or written: {error.strerror or type(error).__name__}."
-
-
-def _problem(each: Any) -> Mapping[str, str]:
-    """Code and message of a problem of the data, however it is held; a sentence has no code."""
-    if isinstance(each, str):
-        return {"code": TrainingDataError.code, "message": each}
-    fields: Mapping[str, Any]
-    if isinstance(each, BaseModel):
-        fields = each.model_dump(mode="json")
-    elif is_dataclass(each) and not isinstance(each, type):
-        fields = asdict(each)
-    else:
-        fields = each
-    return {"code": str(fields["code"]), "message": str(fields["message"])}
 
 
 def _secret(settings: Settings) -> str | None:

@@ -183,7 +183,7 @@ def test_a_failed_job_tells_why_and_can_go_on(service: Service, queue: TrainingQ
     job = service.get(f"/train/{job_id}").json()
     assert job["error"] == {
         "code": "training_data_invalid",
-        "message": "Bad.",
+        "message": "Bad. Add photos.",
         "problems": [{"code": "few", "message": "Add photos."}],
     }
     assert check_problem(service.delete(f"/train/{job_id}"), "job_conflict")["state"] == "failed"

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import InvalidRequestError
+from app.domain.errors import InvalidRequestError, TrainingDataError
 from app.domain.training import Crop, Pooling, Preset, TrainingOptions
 from app.domain.training_jobs import (
     MAX_SEED,
@@ -67,14 +67,14 @@ def test_sound_progress_keeps_what_is_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "heading"),
+    ("heading", "message"),
     [
-        ("Meaningless: Add photos. Add people.", "Meaningless:"),
-        ("Add photos. Add people.", ""),
-        ("It is meaningless.", "It is meaningless."),
+        ("Meaningless:", "Meaningless: Add photos. Add people."),
+        ("", "Add photos. Add people."),
     ],
 )
-def test_a_heading_leaves_out_what_the_problems_say(message: str, heading: str) -> None:
+def test_a_message_is_the_heading_and_what_each_problem_says(heading: str, message: str) -> None:
     problems = tuple({"code": "few", "message": f"Add {what}."} for what in ("photos", "people"))
-    assert JobFailure("training_data_invalid", message, problems).heading == heading
-    assert JobFailure("training_data_invalid", message).heading == message
+    assert JobFailure("training_data_invalid", heading, problems).message == message
+    assert TrainingDataError.of(problems, heading).message == message
+    assert JobFailure("internal_error", "Why.").message == "Why."

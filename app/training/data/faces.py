@@ -100,4 +100,4 @@ def cut_wide(pixels: Pixels, landmarks: Floats, template: AlignmentTemplate, mar
 
 def _changed(message: str) -> TrainingDataError:
     message += " Start the training again."
-    return TrainingDataError(message, problems=[{"code": "photo_changed", "message": message}])
+    return TrainingDataError.of([{"code": "photo_changed", "message": message}])

@@ -84,7 +84,7 @@ class Split:
 
 def _changed(how: str) -> TrainingDataError:
     message = f"The photos are not those that the job began with: {how}. Start a new job."
-    return TrainingDataError(message, problems=[{"code": "photos_changed", "message": message}])
+    return TrainingDataError.of([{"code": "photos_changed", "message": message}])
 
 
 def _entries(dataset: Dataset) -> list[dict[str, Any]]:

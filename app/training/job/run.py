@@ -246,10 +246,9 @@ def _photos(base: Bundle, options: TrainingOptions, places: JobPlaces, monitor: 
         monitor.log(f"{warning.code}: {warning.message}")
     if report.problems:
         write_data_report(places.work_dir, options, report)
-        raise TrainingDataError(
-            "Training on these photos would be meaningless: "
-            + " ".join(problem.message for problem in report.problems),
-            problems=[problem.model_dump() for problem in report.problems],
+        raise TrainingDataError.of(
+            [problem.model_dump() for problem in report.problems],
+            "Training on these photos would be meaningless:",
         )
     return _Photos(examined, report, dataset)
 

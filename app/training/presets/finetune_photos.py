@@ -86,7 +86,7 @@ def both_sides(
     owners = int(np.count_nonzero(dataset.people[train] == OWNER))
     if owners < 2 or owners == len(train):
         message = "Finetuning takes two photos of the owner and one of someone else to train on."
-        raise TrainingDataError(message, problems=[{"code": "too_few_photos", "message": message}])
+        raise TrainingDataError.of([{"code": "too_few_photos", "message": message}])
     fewer = replace(
         config,
         owner_photos=round(config.owner_photos * VALIDATION_SHARE),
