@@ -33,7 +33,7 @@ from app.inference.bundle import Bundle
 from app.training.data.dataset import Dataset
 from app.training.data.split import Split
 from app.training.datasets import Side
-from app.training.leavings import let_go
+from app.training.leavings import empty, let_go
 from app.training.networks import SEED_INPUT, SEED_SCALE, seed_network, siamese
 from app.training.presets.backend import precision, prepare
 from app.training.presets.batches import Faces
@@ -160,7 +160,9 @@ def _fitted(
     network = seed_network(pooling)
     model = _compiled(network, config)
     history = fit(plan(network, model), checkpoints, monitor)
-    return network.get_weights(), _head(model), history
+    weights, head = network.get_weights(), _head(model)
+    empty(model)
+    return weights, head, history
 
 
 def _served(weights: list[NDArray[Any]], pooling: Pooling) -> Any:
