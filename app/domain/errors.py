@@ -138,6 +138,8 @@ class TrainingDataError(FacetwinError):
     """The photos would give a meaningless result; `extra["problems"]` lists why."""
 
     code = "training_data_invalid"
+    heading: str | None = None
+    """What stands above a list of the problems; None for the message."""
 
     @classmethod
     def of(cls, problems: Sequence[Mapping[str, Any]], heading: str = "") -> Self:
@@ -148,7 +150,9 @@ class TrainingDataError(FacetwinError):
             heading: What stands above a list of them.
         """
         message = " ".join([heading, *(each["message"] for each in problems)]).strip()
-        return cls(message, problems=problems, heading=heading)
+        error = cls(message, problems=problems)
+        error.heading = heading
+        return error
 
 
 class TrainingLimitError(FacetwinError):

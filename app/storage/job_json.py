@@ -61,8 +61,12 @@ def failure_from_json(value: Mapping[str, Any] | None) -> JobFailure | None:
     """The inverse of `failure_to_json`."""
     if value is None:
         return None
-    heading = value["heading"] if "heading" in value else value["message"]
-    return JobFailure(value["code"], heading, tuple(value["problems"]))
+    problems = tuple(value["problems"])
+    if "heading" in value:
+        return JobFailure(value["code"], value["heading"], problems)
+    # Of an earlier version, whose message ends with what the problems say.
+    said = " ".join(problem["message"] for problem in problems)
+    return JobFailure(value["code"], value["message"].removesuffix(said).rstrip(), problems)
 
 
 def outcome_to_json(outcome: JobOutcome | None) -> dict[str, Any] | None:

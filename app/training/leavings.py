@@ -9,10 +9,8 @@ from typing import Any, Final
 
 from app.inference.heap import trim_heaps
 
-_MB: Final = 1024**2
-_BLOCKS: Final = ((32 * _MB, 64), (2 * _MB, 128))
-"""Sizes and numbers of the blocks that TensorFlow's pool is asked for: more than it ever held of
-2 GB in large pieces, and of what lies between them."""
+_BLOCK: Final = 2 * 1024**2
+"""Bytes that TensorFlow's pool is asked for at once: few enough to fit between what is in use."""
 
 
 def let_go() -> None:
@@ -57,13 +55,18 @@ def _discard_free_blocks() -> None:
     advise = getattr(ctypes.CDLL(None), "madvise", None) if sys.platform == "linux" else None
     if advise is None:
         return
-    blocks = []
+    try:
+        pool = tf.config.experimental.get_memory_info("CPU:0")
+    except ValueError:  # there is no such pool
+        return
+    ours: list[Any] = []
+    # No more than was in use at once: asked for more, the pool would grow.
     with tf.device("CPU:0"), suppress(tf.errors.ResourceExhaustedError):
-        for size, count in _BLOCKS:
-            for _ in range(count):
-                block = tf.raw_ops.Empty(shape=[size], dtype=tf.uint8, init=False)
-                blocks.append(block)
-                start = np.asarray(memoryview(block)).ctypes.data
-                first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-                last = (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
-                advise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+        for _ in range((pool["peak"] - pool["current"]) // _BLOCK):
+            block = tf.raw_ops.Empty(shape=[_BLOCK], dtype=tf.uint8, init=False)
+            view = np.asarray(memoryview(block))
+            ours += [block, view]
+            start = view.ctypes.data
+            first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+            last = (start + _BLOCK) // mmap.PAGESIZE * mmap.PAGESIZE
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)

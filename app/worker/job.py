@@ -153,7 +153,8 @@ def _told(error: BaseException) -> JobFailure:
             {"code": str(each["code"]), "message": str(each["message"])}
             for each in error.extra.get("problems", ())
         )
-        return JobFailure(error.code, error.extra.get("heading", error.message), problems)
+        heading = error.message if error.heading is None else error.heading
+        return JobFailure(error.code, heading, problems)
     if isinstance(error, FacetwinError):
         return JobFailure(error.code, error.message)
     if isinstance(error, OSError):

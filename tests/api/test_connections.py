@@ -152,24 +152,25 @@ def test_what_is_not_http_gets_a_problem(server: ServerProcess, request_bytes: b
     _check_headers_and_log(server, answer)
 
 
-def test_connections_over_the_limit_are_told_so(server: ServerProcess) -> None:
+def test_connections_over_the_limit_are_told_so(tmp_path: Path) -> None:
     clients: list[socket] = []
-    try:
-        for _ in range(8):
-            client = server.socket()
-            clients.append(client)
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert client.recv(65536).startswith(b"HTTP/1.1 200")
-        with server.socket() as one_more:
-            answer = parse(read_all(one_more))
-        assert answer.status == 503
-        assert answer.json()["code"] == "overloaded"
-        assert answer.headers["retry-after"] == "1"
-        _check_headers_and_log(server, answer)
-    finally:
-        for client in clients:
-            client.close()
-    wait_until(lambda: _is_well(server))
+    with running(tmp_path, read_timeout=60, max_connections=8) as server:
+        try:
+            for _ in range(8):
+                client = server.socket()
+                clients.append(client)
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            with server.socket() as one_more:
+                answer = parse(read_all(one_more))
+            assert answer.status == 503
+            assert answer.json()["code"] == "overloaded"
+            assert answer.headers["retry-after"] == "1"
+            _check_headers_and_log(server, answer)
+        finally:
+            for client in clients:
+                client.close()
+        wait_until(lambda: _is_well(server))
 
 
 def test_the_answers_of_the_server_itself_name_no_server(server: ServerProcess) -> None:

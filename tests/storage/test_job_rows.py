@@ -95,7 +95,8 @@ def test_a_failure_that_an_earlier_version_wrote_is_read() -> None:
     problems = [{"code": "few", "message": "More."}]
     written = {"code": "training_data_invalid", "message": "Bad: More.", "problems": problems}
     failure = failure_from_json(written)
-    assert failure == JobFailure("training_data_invalid", "Bad: More.", tuple(problems))
+    assert failure == JobFailure("training_data_invalid", "Bad:", tuple(problems))
+    assert failure.message == written["message"]
     again = failure_to_json(JobFailure("training_data_invalid", "Bad:", tuple(problems)))
     assert again == written | {"heading": "Bad:"}
 

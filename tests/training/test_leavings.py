@@ -1,16 +1,16 @@
 """What a stage leaves in memory."""
 
 import gc
+import os
 import weakref
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from app.training.leavings import empty, let_go
+from app.worker.limits import resident_bytes
 
-PAGE = 4096
 LARGE = 300 * 1024**2
 
 
@@ -19,11 +19,6 @@ class Model:
 
     def __init__(self) -> None:
         self.own = self
-
-
-def resident() -> int:
-    """Bytes of this process that are in memory."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * PAGE
 
 
 def test_what_holds_itself_goes_at_once() -> None:
@@ -41,10 +36,10 @@ def test_what_tensorflow_has_freed_goes_back_to_the_system_and_what_it_holds_sta
     kept = tf.random.stateless_uniform([LARGE // 4], seed=(1, 2))
     before = float(tf.reduce_sum(kept))
     freed = tf.ones([LARGE // 4])
-    held = resident()
+    held = resident_bytes(os.getpid())
     del freed
     let_go()
-    assert resident() < held - LARGE * 0.9
+    assert resident_bytes(os.getpid()) < held - LARGE * 0.9
     assert float(tf.reduce_sum(kept)) == before
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.training import JobOutcome, JobState, Judgement, Stage
 from app.domain.training_jobs import JobProgress
+from app.worker.attempt import ASK_SECONDS, GRACE_SECONDS, TICK_SECONDS
 from app.worker.supervisor import Supervisor
 from tests.worker.runner import PERSON
 from tests.worker.world import PATIENCE, TrainingWorld, is_gone, wait_until
@@ -92,6 +93,11 @@ def test_a_job_that_asks_is_cancelled(world: TrainingWorld) -> None:
     assert world.steps(cancelled) == [1, 2]
     world.open_gate()
     world.wait_for(waiting, JobState.SUCCEEDED)
+
+
+def test_a_cancelled_job_has_no_more_than_five_seconds() -> None:
+    """To hear of it, to end by itself, and to be killed."""
+    assert ASK_SECONDS + GRACE_SECONDS + TICK_SECONDS < 5
 
 
 def test_a_job_that_never_asks_is_cancelled_in_time(world: TrainingWorld) -> None:

@@ -4,7 +4,6 @@ import math
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -101,19 +100,21 @@ def test_a_worker_that_cannot_start_is_not_started_again_at_once(world: Training
     supervisor = Supervisor(world.settings, world.database, command=[sys.executable, "-c", code])
     job_id = world.submit()
     supervisor.look()
-    assert supervisor._process is not None
-    supervisor._process.wait()
+    first = supervisor._process
+    assert first is not None
+    first.wait()
     supervisor.look()
-    assert supervisor._not_before > time.monotonic() - 60
-    supervisor._not_before = math.inf
+    assert not supervisor._process
+    supervisor._not_before = math.inf  # a busy machine may let the pause go by
     for _ in range(2):
         supervisor.look()
     assert counter.read_text("ascii") == "x"
     assert world.state(job_id) is JobState.QUEUED
     supervisor._not_before = 0
     supervisor.look()
-    assert supervisor._process is not None
-    supervisor._process.wait()
+    second = supervisor._process
+    assert second
+    second.wait()
     assert counter.read_text("ascii") == "xx"
 
 

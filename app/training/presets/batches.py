@@ -87,7 +87,7 @@ def tf_batches(make: Make, steps: range, *, threads: int) -> Iterator[tuple[Any,
         shaped = zip(arrays, kinds, strict=True)
         return tuple(tf.ensure_shape(array, (None, *shape)) for array, (_kind, shape) in shaped)
 
-    ready = (
+    ready = iter(
         tf.data.Dataset.range(steps.start, steps.stop)
         .map(prepared, num_parallel_calls=threads, deterministic=True)
         .prefetch(_READY)
@@ -100,5 +100,6 @@ def tf_batches(make: Make, steps: range, *, threads: int) -> Iterator[tuple[Any,
             raise failures[0] from None
         raise
     finally:
+        del ready  # nothing is being made any more
         making.clear()
         failures.clear()

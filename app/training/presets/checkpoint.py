@@ -78,7 +78,11 @@ class Checkpoints:
             old.unlink()
 
     def latest(self) -> Checkpoint | None:
-        """The last checkpoint that can be read, or None; damaged ones are passed over."""
+        """The last checkpoint, or None; damaged ones are passed over.
+
+        Raises:
+            OSError: If the disk can't be read.
+        """
         return next((found for path in self._files() if (found := _read(path))), None)
 
     def _files(self) -> list[Path]:
@@ -108,7 +112,7 @@ def _read(path: Path) -> Checkpoint | None:
             state = json.loads(archive.read(_STATE))
             arrays = dict(_arrays(archive))
         return Checkpoint(int(path.stem.removeprefix(_PREFIX)), arrays, state)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
