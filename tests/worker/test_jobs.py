@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -66,7 +67,7 @@ def test_a_killed_job_is_found_interrupted_and_goes_on(world: TrainingWorld) -> 
         assert (job.state, job.attempts) == (JobState.INTERRUPTED, attempt)
         assert job.error
         assert job.error.code == "interrupted"
-        wait_until(lambda killed=process_id: is_gone(killed))  # type: ignore[misc]
+        wait_until(partial(is_gone, process_id))
         # The warden looks for more jobs before it ends, and would take this one.
         wait_until(lambda: world.lock.holder() is None)
         world.resume(job_id)
